@@ -1,0 +1,9 @@
+export {
+  beforeHead,
+  connectionSignal,
+  followSocket,
+  headLeft,
+  keepHeaders,
+  leaveHead,
+  type ResponseContext,
+} from "./connection.ts";

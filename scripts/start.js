@@ -1,0 +1,25 @@
+// Runs the showcase on embedded defaults, installing first if needed: `npm start`.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { install } from "./install.js";
+import { root, runNode } from "./node.js";
+
+const app = "examples/porch/src/main.ts";
+
+const start = async () => {
+  if (!existsSync(join(root, app)))
+    throw new Error(`${app} is missing: the checkout is incomplete.`);
+  await install();
+  // The packages run from their TypeScript sources: nothing has to be built first.
+  return runNode(["--conditions=@lanai/source", app, ...process.argv.slice(2)]);
+};
+
+start().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  },
+);
