@@ -1,0 +1,47 @@
+import type { ExtendableContext, Next } from "koa";
+import { SessionError } from "./errors.ts";
+import { knownOptions } from "./known-options.ts";
+import { mounted } from "./mount.ts";
+
+export interface RequireSessionOptions {
+  /** Ask for a signed-in user, not only for a session. Default: false. */
+  readonly user?: boolean;
+  /** Where to send those who have none, instead of a 401. */
+  readonly redirect?: string | ((ctx: ExtendableContext) => string);
+  /** Which session, where an app has several. Default: `session`. */
+  readonly property?: string;
+}
+
+/**
+ * Lets only requests pass that have a session (`{ user: true }`: a signed-in one), for a group or a
+ * route. Loads a lazy session.
+ *
+ * @throws {SessionError} `ERR_SESSION_REQUIRED`, which Koa answers as a 401 with `WWW-Authenticate`
+ *   (RFC 9110, 15.5.2), where no `redirect` is given.
+ */
+export function requireSession(
+  options: RequireSessionOptions = {},
+): (ctx: ExtendableContext, next: Next) => Promise<void> {
+  knownOptions("requireSession", options, ["user", "redirect", "property"]);
+  const { user = false, redirect, property = "session" } = options;
+
+  return async (ctx, next) => {
+    const work = mounted(ctx, property);
+    await work.load();
+    work.accessed = true;
+    if (user ? work.userId !== undefined : work.status === "live") return next();
+
+    if (redirect !== undefined) {
+      ctx.redirect(typeof redirect === "string" ? redirect : redirect(ctx));
+      return;
+    }
+    const { challenge = "Session" } = work.settings.tracker;
+    const code = "ERR_SESSION_REQUIRED";
+    const reason = work.refused === undefined ? "" : `, reason="${work.refused}"`;
+    throw new SessionError(code, user ? "sign in first" : "there is no session", {
+      status: 401,
+      expose: true,
+      headers: { "WWW-Authenticate": `${challenge} realm="${property}", code="${code}"${reason}` },
+    });
+  };
+}

@@ -1,0 +1,885 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import { beforeHead, headLeft, keepHeaders } from "@lanai/connection";
+import type { ExtendableContext } from "koa";
+import { decode, encode } from "./codec.ts";
+import { SessionError } from "./errors.ts";
+import { publish, type SessionEventName } from "./events.ts";
+import type { Id, IdGenerator } from "./id-generator.ts";
+import { Session } from "./session.ts";
+import { keyOf } from "./session-key.ts";
+import type {
+  Awaitable,
+  Change,
+  CommitResult,
+  Ended,
+  Key,
+  Loaded,
+  SessionRecord,
+  Store,
+} from "./store.ts";
+import { type Ask, isPromise } from "./store-guard.ts";
+import type { Tracked, Tracker } from "./tracker.ts";
+
+/** What the sessions of one manager share. */
+export interface SessionSettings {
+  readonly store: Store;
+  readonly tracker: Tracker;
+  readonly generator: IdGenerator;
+  readonly idleTimeout: number;
+  readonly absoluteTimeout: number;
+  readonly property: string;
+  readonly onSessionNew: ((session: Session, ctx?: ExtendableContext) => unknown) | undefined;
+  readonly onSessionRelease: ((released: ReleasedSession) => unknown) | undefined;
+  /** Every call of the store goes through it. */
+  readonly ask: Ask;
+  /** A name for one call of the store, never used again. */
+  readonly operation: () => string;
+  /** Tells the listeners that a session ended, or that its id did. */
+  readonly ended: (ended: Ended, reason: "destroyed" | "renewed") => Promise<void>;
+}
+
+/** A session about to be destroyed. */
+export interface ReleasedSession {
+  readonly publicId: string;
+  readonly owners: ReadonlySet<string>;
+  /** Its data, where it was at hand: not when it is ended by its public id or its owner. */
+  readonly session?: Session;
+}
+
+/** An entry that this request wrote or decoded: the value, and the text it had then. */
+interface Held {
+  readonly value: unknown;
+  readonly text: string;
+}
+
+/** The manager's own entries. */
+export const USER = "s:user";
+const PERSIST = "s:persist";
+
+/** How often a change is tried again when others come between. */
+const TRIES = 16;
+/** New ids that collide are a broken generator, not bad luck. */
+const ID_TRIES = 3;
+
+const userOwner = (userId: string): string => `user:${userId}`;
+const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
+/**
+ * Random, so that those who collided don't collide again; longer the more often they did. Every
+ * other try goes at once, with the record that the conflict brought: waiting would make it stale.
+ */
+const jitter = async (tries: number): Promise<void> => {
+  if (tries % 2 === 1) await wait(Math.random() * 2 ** Math.min(tries, 6));
+};
+
+/**
+ * One request's (or job's) work on one session: what it loaded, what it changed, and how that is
+ * committed. {@link Session} is its face.
+ */
+export class SessionWork {
+  readonly settings: SessionSettings;
+  readonly ctx: ExtendableContext | undefined;
+  /**
+   * - `unloaded`: not looked for yet.
+   * - `new`: none; a commit creates one if something was set.
+   * - `live`: the record was found.
+   * - `renewed`: the request bears an id that was renewed a moment ago: it stays anonymous.
+   * - `gone`: found, and ended since by another request: it stays ended.
+   */
+  status: "unloaded" | "new" | "live" | "renewed" | "gone" = "unloaded";
+  record: SessionRecord | undefined = undefined;
+  /** Why what the request brought is not a session. */
+  refused: string | undefined = undefined;
+  /** Whether the app has looked: the response then depends on who asks. */
+  accessed = false;
+
+  /** Private, as the key is, so that inspecting a context doesn't show it. */
+  #id: Id | undefined = undefined;
+  #key: Key = "";
+  /** Milliseconds by which the store's clock is ahead of this process's. */
+  #ahead = 0;
+  #pending: Map<string, Held | undefined> | undefined = undefined;
+  #decoded: Map<string, Held> | undefined = undefined;
+  #newOwners: Set<string> | undefined = undefined;
+  #renew: "renew" | "login" | undefined = undefined;
+  #persist: number | undefined = undefined;
+  #touchDue = false;
+  #announce = false;
+  #forget = false;
+  #sent = false;
+  #loading: Promise<void> | undefined = undefined;
+  #ending: Promise<void> | undefined = undefined;
+  #leave: (() => Promise<void>) | undefined = undefined;
+  #session: Session | undefined = undefined;
+
+  constructor(settings: SessionSettings, ctx?: ExtendableContext) {
+    this.settings = settings;
+    this.ctx = ctx;
+  }
+
+  get id(): Id | undefined {
+    return this.#id;
+  }
+
+  get session(): Session {
+    this.#session ??= new Session(this);
+    return this.#session;
+  }
+
+  // ── finding it ──
+
+  /** Finds the session of the request; once, however often it is asked. */
+  load(): Awaitable<void> {
+    if (this.status !== "unloaded" || this.ctx === undefined) return;
+    if (this.#loading !== undefined) return this.#loading;
+    const { tracker } = this.settings;
+    const tracked = tracker.get(this.ctx);
+    const done = isPromise(tracked) ? tracked.then((it) => this.#find(it)) : this.#find(tracked);
+    if (isPromise(done)) this.#loading = done;
+    return done;
+  }
+
+  #find(tracked: Tracked | undefined): Awaitable<void> {
+    if (tracked === undefined) {
+      this.status = "new";
+      return;
+    }
+    if (tracked.id === undefined) return this.#refuse(tracked.refused);
+    const { store, generator } = this.settings;
+    if (!(store.carriesData ?? generator).isValid(tracked.id)) return this.#refuse("malformed");
+    return this.find(tracked.id, tracked);
+  }
+
+  /** Looks for the session with a valid id. */
+  find(id: Id, tracked: Tracked = { id }): Awaitable<void> {
+    const { store, ask } = this.settings;
+    const key = store.carriesData ? id : keyOf(id);
+    this.#id = id;
+    this.#key = key;
+    const loaded = ask(() => store.load(key));
+    return isPromise(loaded)
+      ? loaded.then((it) => this.#found(it, tracked))
+      : this.#found(loaded, tracked);
+  }
+
+  #found(loaded: Loaded, tracked: Tracked): Awaitable<void> {
+    if (loaded.status !== "live") {
+      this.#forgetRecord();
+      if (loaded.status === "none") return this.#refuse("unknown");
+      this.status = "renewed";
+      return;
+    }
+    const { record, now } = loaded;
+    const { idleTimeout, absoluteTimeout, tracker, store } = this.settings;
+    this.record = record;
+    this.#ahead = now - Date.now();
+    // Timeouts that were lowered since hold for sessions that are already stored.
+    const persistent = record.values.has(PERSIST);
+    const idle = persistent ? record.idle : Math.min(record.idle, idleTimeout);
+    const absolute = persistent ? record.absolute : Math.min(record.absolute, absoluteTimeout);
+    const idleFor = now - record.seenAt;
+    if (idleFor >= idle || now - record.startedAt >= absolute) return this.#expire();
+
+    this.#touchDue = idleFor >= idle / 10 && store.carriesData === undefined;
+    if (tracker.admit && this.ctx) return this.#admit(this.ctx, tracked, record);
+    this.status = "live";
+    if (this.#touchDue) this.#register();
+  }
+
+  async #expire(): Promise<void> {
+    const key = this.#key;
+    this.#forgetRecord();
+    this.#refuse("expired");
+    await this.#end(key);
+  }
+
+  #refuse(reason: string): void {
+    this.status = "new";
+    this.refused = reason;
+    this.#report("refused", "warn", { reason });
+  }
+
+  /** The tracker's judgement; only a change of its own, or an end, takes a call of the store. */
+  #admit(ctx: ExtendableContext, tracked: Tracked, record: SessionRecord): Awaitable<void> {
+    const admission = this.settings.tracker.admit?.(ctx, tracked, record);
+    if (admission?.status === "refuse") {
+      const key = this.#key;
+      this.#forgetRecord();
+      this.#refuse(admission.reason);
+      return admission.destroy ? this.#end(key) : undefined;
+    }
+    if (admission?.change) return this.#commitAdmission(ctx, tracked, admission.change);
+    this.status = "live";
+    this.#announce = admission?.reissue ?? false;
+    if (this.#touchDue || this.#announce) this.#register();
+  }
+
+  async #commitAdmission(
+    ctx: ExtendableContext,
+    tracked: Tracked,
+    first: Omit<Change, "operation">,
+  ): Promise<void> {
+    const { tracker } = this.settings;
+    let change = first;
+    let reissue = false;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const result = await this.#commit(change);
+      if (result.status === "saved") {
+        this.status = "live";
+        this.#applied(change, result.key);
+        this.#announce ||= reissue;
+        this.#register();
+        return;
+      }
+      if (result.status !== "conflict") {
+        this.#forgetRecord();
+        if (result.status === "gone") return this.#refuse("unknown");
+        this.status = "renewed";
+        return;
+      }
+      this.record = result.record;
+      await jitter(tries);
+      const again = tracker.admit?.(ctx, tracked, result.record);
+      if (again?.status !== "accept" || !again.change)
+        return this.#admit(ctx, tracked, result.record);
+      change = again.change;
+      reissue = again.reissue ?? false;
+    }
+    throw conflict();
+  }
+
+  /** Drops everything and finds the session again, as it is now. */
+  async reload(): Promise<void> {
+    await this.#ready();
+    this.#forgetChanges();
+    if (this.status !== "live") return;
+    const { ask, store } = this.settings;
+    const loaded = await ask(() => store.load(this.#key));
+    if (loaded.status === "live") {
+      this.record = loaded.record;
+      return;
+    }
+    this.#forgetRecord();
+    this.status = loaded.status === "renewed" ? "renewed" : "gone";
+  }
+
+  // ── reading ──
+
+  read(name: string): unknown {
+    this.#mustBeLoaded();
+    const pending = this.#pending?.get(name);
+    if (pending !== undefined) return pending.value;
+    if (this.#pending?.has(name)) return undefined;
+    const held = this.#decoded?.get(name);
+    if (held !== undefined) return held.value;
+    const text = this.record?.values.get(name);
+    if (text === undefined) return undefined;
+    const value = decode(text, name);
+    // Only an object can change in place.
+    if (isObject(value)) {
+      this.#decoded ??= new Map();
+      this.#decoded.set(name, { value, text });
+      this.#register();
+    }
+    return value;
+  }
+
+  has(name: string): boolean {
+    this.#mustBeLoaded();
+    if (this.#pending?.has(name)) return this.#pending.get(name) !== undefined;
+    return this.record?.values.has(name) ?? false;
+  }
+
+  /** The entries' names that begin with `prefix`, sorted. */
+  names(prefix: string): string[] {
+    this.#mustBeLoaded();
+    const names = new Set(this.record?.values.keys());
+    for (const [name, held] of this.#pending ?? []) {
+      if (held === undefined) names.delete(name);
+      else names.add(name);
+    }
+    return [...names].filter((name) => name.startsWith(prefix)).sort();
+  }
+
+  get userId(): string | undefined {
+    return this.read(USER) as string | undefined;
+  }
+
+  get owners(): ReadonlySet<string> {
+    return new Set([...(this.record?.owners ?? []), ...(this.#newOwners ?? [])]);
+  }
+
+  // ── changing ──
+
+  write(name: string, value: unknown): void {
+    this.#mustBeWritable();
+    // Encoded here too, so that what can't be stored fails where it was written.
+    this.#pend(name, { value, text: encode(value, name) });
+  }
+
+  remove(name: string): void {
+    this.#mustBeWritable();
+    this.#pend(name, undefined);
+  }
+
+  login(userId: string): void {
+    this.#mustBeWritable();
+    if (
+      typeof userId !== "string" ||
+      userId === "" ||
+      userId.length > 256 ||
+      !userId.isWellFormed()
+    ) {
+      throw new TypeError(
+        "login(userId): userId must be a string of 1 to 256 well-formed characters",
+      );
+    }
+    const { userId: before } = this;
+    if (before !== undefined && before !== userId) {
+      // What one user left, or a slow request of theirs still writes, must not be seen by the next.
+      this.#newOwners?.delete(userOwner(before));
+      void this.#beginAnew();
+    }
+    this.#pend(USER, { value: userId, text: encode(userId, USER) });
+    this.addOwner(userOwner(userId));
+    this.#renew = "login";
+  }
+
+  renewId(): void {
+    this.#mustBeWritable();
+    this.#renew ??= "renew";
+  }
+
+  persist(duration: number): void {
+    this.#mustBeWritable();
+    this.#persist = duration;
+    this.#pend(PERSIST, { value: duration, text: encode(duration, PERSIST) });
+  }
+
+  addOwner(owner: string): void {
+    this.#mustBeWritable();
+    this.#newOwners ??= new Set();
+    this.#newOwners.add(owner);
+  }
+
+  #pend(name: string, held: Held | undefined): void {
+    this.#pending ??= new Map();
+    this.#pending.set(name, held);
+  }
+
+  // ── at once and alone ──
+
+  /** Takes entries out: whoever's commit is first has them. */
+  async pop(names: readonly string[]): Promise<Map<string, unknown>> {
+    await this.#ready();
+    this.#mustBeWritable();
+    const popped = new Map<string, unknown>();
+    const wanted = names.filter((name) => {
+      if (!this.#pending?.has(name)) return true;
+      const held = this.#pending.get(name);
+      if (held !== undefined) popped.set(name, held.value);
+      return held !== undefined;
+    });
+    for (let tries = 0; tries < TRIES; tries++) {
+      const expect = new Map<string, string>();
+      for (const name of wanted) {
+        const text = this.record?.values.get(name);
+        if (text !== undefined) expect.set(name, text);
+      }
+      if (this.status !== "live" || expect.size === 0) {
+        for (const name of popped.keys()) this.#pending?.delete(name);
+        return popped;
+      }
+      const change = { delete: new Set(expect.keys()), expect, touch: true } as const;
+      const result = await this.#commit(change);
+      if (result.status === "saved") {
+        for (const name of popped.keys()) this.#pending?.delete(name);
+        for (const [name, text] of expect) {
+          if (!popped.has(name))
+            popped.set(name, this.#decoded?.get(name)?.value ?? decode(text, name));
+          this.#decoded?.delete(name);
+        }
+        this.#applied(change, result.key);
+        return popped;
+      }
+      if (result.status !== "conflict") {
+        this.#gone();
+        return new Map();
+      }
+      this.record = result.record;
+      await jitter(tries);
+    }
+    throw conflict();
+  }
+
+  /** Replaces an entry by what `change` makes of it, however many do so at the same time. */
+  async update(name: string, change: (value: unknown) => unknown): Promise<unknown> {
+    await this.#ready();
+    this.#mustBeWritable();
+    this.#noticeChangesInPlace();
+    for (let tries = 0; tries < TRIES; tries++) {
+      const stored = this.record?.values.get(name);
+      const pending = this.#pending?.get(name);
+      const before = this.#pending?.has(name) ? pending && encode(pending.value, name) : stored;
+      // Decoded anew for each try: `change` may change it in place.
+      const value = await change(before === undefined ? undefined : decode(before, name));
+      const text = value === undefined ? undefined : encode(value, name);
+      if (this.status !== "live") {
+        this.#pend(name, text === undefined ? undefined : { value, text });
+        return value;
+      }
+      if (text === stored) {
+        this.#pending?.delete(name);
+        return value;
+      }
+      const commit: Omit<Change, "operation"> = {
+        ...(text === undefined ? { delete: new Set([name]) } : { set: new Map([[name, text]]) }),
+        expect: new Map([[name, stored]]),
+        touch: true,
+      };
+      const result = await this.#commit(commit);
+      if (result.status === "saved") {
+        this.#pending?.delete(name);
+        this.#decoded?.delete(name);
+        this.#applied(commit, result.key);
+        return value;
+      }
+      if (result.status !== "conflict") throw this.#gone();
+      this.record = result.record;
+      await jitter(tries);
+    }
+    throw conflict();
+  }
+
+  /** Ends the session; the work goes on with a new, anonymous one. */
+  destroy(): Promise<void> {
+    if (this.status === "unloaded" && this.ctx) {
+      this.#register();
+      return this.#endBeforeHead(this.#ready().then(() => this.destroy()));
+    }
+    this.#mustBeWritable();
+    this.#forgetChanges();
+    return this.#beginAnew();
+  }
+
+  /** Ends what there is, keeping what this request has set for what comes after it. */
+  #beginAnew(): Promise<void> {
+    const { status, record } = this;
+    const id = this.#id;
+    const key = this.#key;
+    this.#forgetRecord();
+    this.status = "new";
+    if (status !== "live" || record === undefined) return Promise.resolve();
+    this.#forget = true;
+    return this.#endBeforeHead(this.#release(id, key, record));
+  }
+
+  /** Awaited again before the head leaves, so that an end that nobody awaited fails there. */
+  #endBeforeHead(ending: Promise<void>): Promise<void> {
+    ending.catch(() => {});
+    this.#ending = ending;
+    return ending;
+  }
+
+  async #release(id: Id | undefined, key: Key, record: SessionRecord): Promise<void> {
+    const { onSessionRelease } = this.settings;
+    if (onSessionRelease) {
+      const released = new SessionWork(this.settings);
+      released.adopt(id, key, record);
+      const { publicId, owners } = record;
+      await onSessionRelease({ publicId, owners, session: released.session });
+    }
+    await this.#end(key);
+  }
+
+  async #end(key: Key): Promise<void> {
+    const { ask, store, ended } = this.settings;
+    const end = await ask(() => store.destroy(key));
+    if (end) await ended(end, "destroyed");
+  }
+
+  /** Takes over a record that was found or made elsewhere. */
+  adopt(id: Id | undefined, key: Key, record: SessionRecord): void {
+    this.#id = id;
+    this.#key = key;
+    this.record = record;
+    this.status = "live";
+  }
+
+  // ── committing ──
+
+  /** Commits now, and fails if there is nothing to commit to. */
+  async commit(): Promise<void> {
+    await this.#ready();
+    this.#mustBeWritable();
+    await this.#save();
+    if (this.status === "gone") throw this.#goneError();
+    await this.#send();
+  }
+
+  /** Commits what is left when the request is done. Returns at once where nothing is. */
+  finish(): Awaitable<void> {
+    if (this.#leave) return this.#leave();
+    this.#sent = true;
+    if (this.accessed) this.#vary();
+  }
+
+  /** As `finish`, for a request that failed: Koa is about to clear the headers. */
+  async finishFailed(): Promise<void> {
+    const { ctx } = this;
+    if (ctx === undefined) return;
+    if (this.accessed) await keepHeaders(ctx, () => this.#vary());
+    await this.finish();
+  }
+
+  #register(): void {
+    if (this.#leave || this.ctx === undefined) return;
+    this.#leave = beforeHead(this.ctx, () => this.#last());
+  }
+
+  async #last(): Promise<void> {
+    try {
+      await this.#save();
+    } finally {
+      this.#sent = true;
+      if (this.accessed) this.#vary();
+    }
+    if (this.status === "gone" && this.#pending?.size) this.#report("gone", "info");
+    await this.#send();
+  }
+
+  async #save(): Promise<void> {
+    await this.#ending;
+    this.#noticeChangesInPlace();
+    if (this.status === "live") return this.#saveLive();
+    if (this.#renew === "login") return this.#create();
+    if (this.status === "new" && this.#hasSomethingToKeep()) return this.#create();
+    if (this.status === "renewed" && this.#hasSomethingToKeep()) this.#report("dropped", "info");
+  }
+
+  /** Durations and owners alone make no session. */
+  #hasSomethingToKeep(): boolean {
+    for (const [name, held] of this.#pending ?? []) {
+      if (held !== undefined && name !== PERSIST) return true;
+    }
+    return false;
+  }
+
+  async #saveLive(): Promise<void> {
+    let change = this.#change();
+    if (change === undefined) return this.#touch();
+    const { ctx } = this;
+    const sent = ctx?.res.headersSent === true;
+    if (sent && (this.#renew || this.settings.store.carriesData)) throw sentError();
+
+    let nextId =
+      this.#renew && !this.settings.store.carriesData ? await this.#successor() : undefined;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const result = await this.#commit(
+        nextId === undefined ? change : { ...change, renewTo: keyOf(nextId) },
+      );
+      if (result.status === "saved") return this.#saved(change, result.key, nextId);
+      if (result.status === "conflict") {
+        this.record = result.record;
+        change = this.#change() ?? {};
+        await jitter(tries);
+      } else if (this.#renew === "login") {
+        // Someone else renewed or ended what was there. Who has just proved who they are begins anew.
+        return this.#create();
+      } else if (result.status === "renewed") {
+        nextId = undefined;
+      } else {
+        this.#gone();
+        return;
+      }
+    }
+    throw conflict();
+  }
+
+  async #successor(): Promise<Id> {
+    const { generator } = this.settings;
+    const fresh = await generator.generate(this.ctx);
+    return `${this.#key.slice(0, 2)}${fresh.slice(2)}`;
+  }
+
+  async #saved(change: Omit<Change, "operation">, key: Key, nextId: Id | undefined): Promise<void> {
+    this.#applied(change, key, nextId);
+    this.#keepChanges();
+    if (nextId !== undefined || this.record?.values.has(PERSIST)) this.#announce = true;
+    if (nextId !== undefined) {
+      this.#report("renewed", "info");
+      if (this.record) await this.settings.ended(this.record, "renewed");
+    }
+  }
+
+  /** Reading is not writing: the idle time is extended only when a tenth of it has passed. */
+  async #touch(): Promise<void> {
+    if (!this.#touchDue) return;
+    this.#touchDue = false;
+    const change = { touch: true } as const;
+    let result: CommitResult;
+    try {
+      result = await this.#commit(change);
+    } catch {
+      // Reported by the guard. Nothing that the app did is lost, so its answer may leave.
+      return;
+    }
+    if (result.status !== "saved") return;
+    this.#applied(change, result.key);
+    if (this.record?.values.has(PERSIST)) this.#announce = true;
+  }
+
+  /** What is to be written, or nothing. */
+  #change(): Omit<Change, "operation"> | undefined {
+    const { idleTimeout, absoluteTimeout } = this.settings;
+    const { record } = this;
+    if (record === undefined) return undefined;
+    const set = new Map<string, string>();
+    const remove = new Set<string>();
+    for (const [name, held] of this.#pending ?? []) {
+      const stored = record.values.get(name);
+      if (held === undefined) {
+        if (stored !== undefined) remove.add(name);
+      } else {
+        const text = isObject(held.value) ? encode(held.value, name) : held.text;
+        if (text !== stored) set.set(name, text);
+      }
+    }
+    const login = this.#renew === "login";
+    if (login && this.#persist === undefined && record.values.has(PERSIST)) remove.add(PERSIST);
+    const addOwners = new Set([...(this.#newOwners ?? [])].filter((it) => !record.owners.has(it)));
+
+    const unchanged = set.size === 0 && remove.size === 0 && addOwners.size === 0;
+    if (unchanged && !this.#renew && this.#persist === undefined) return undefined;
+    return {
+      touch: true,
+      ...(set.size > 0 && { set }),
+      ...(remove.size > 0 && { delete: remove }),
+      ...(addOwners.size > 0 && { addOwners }),
+      ...(login && { restart: true, idle: idleTimeout, absolute: absoluteTimeout }),
+      ...(this.#persist !== undefined && {
+        idle: this.#persist,
+        absolute: Math.max(login ? absoluteTimeout : record.absolute, this.#persist),
+      }),
+    };
+  }
+
+  async #create(): Promise<void> {
+    const { settings, ctx } = this;
+    if (ctx?.res.headersSent) throw sentError();
+    const { store, generator } = settings;
+    this.#forgetRecord();
+    for (let tries = 1; ; tries++) {
+      const id = store.carriesData ? "" : await generator.generate(ctx);
+      const key = store.carriesData ? "" : keyOf(id);
+      const publicId = randomBytes(16).toString("base64url");
+      this.#id = id || undefined;
+      this.status = "new";
+      if (tries === 1) await settings.onSessionNew?.(this.session, ctx);
+      const record = this.#newRecord(publicId);
+      try {
+        const stored = await settings.ask(() =>
+          store.create(key, { ...record, operation: settings.operation() }),
+        );
+        this.adopt(store.carriesData ? stored : id, stored, record);
+        break;
+      } catch (error) {
+        this.#forgetRecord();
+        const taken = (error as { code?: unknown }).code === "ERR_SESSION_KEY_TAKEN";
+        if (!taken || tries === ID_TRIES) throw error;
+      }
+    }
+    this.#announce = true;
+    this.#keepChanges();
+    this.#report("created", "info");
+  }
+
+  #newRecord(publicId: string): SessionRecord {
+    const { idleTimeout, absoluteTimeout } = this.settings;
+    const values = new Map<string, string>();
+    for (const [name, held] of this.#pending ?? []) {
+      if (held !== undefined) values.set(name, encode(held.value, name));
+    }
+    const now = Date.now() + this.#ahead;
+    return {
+      publicId,
+      values,
+      owners: new Set(this.#newOwners),
+      createdAt: now,
+      startedAt: now,
+      seenAt: now,
+      idle: this.#persist ?? idleTimeout,
+      absolute: Math.max(absoluteTimeout, this.#persist ?? 0),
+    };
+  }
+
+  #commit(change: Omit<Change, "operation">): Awaitable<CommitResult> {
+    const { ask, store, operation } = this.settings;
+    return ask(() => store.commit(this.#key, { ...change, operation: operation() }));
+  }
+
+  /** The record as the store has it now. */
+  #applied(change: Omit<Change, "operation">, key: Key, nextId?: Id): void {
+    const { store } = this.settings;
+    const { record } = this;
+    if (record === undefined) return;
+    if (store.carriesData) {
+      this.#id = key;
+      this.#announce = true;
+    } else if (key !== this.#key) {
+      // An id that another request gave the session is not known here, and was sent there.
+      this.#id = nextId;
+    }
+    this.#key = key;
+    this.#touchDue = false;
+    const values = new Map(record.values);
+    for (const [name, text] of change.set ?? []) values.set(name, text);
+    for (const name of change.delete ?? []) values.delete(name);
+    const owners = new Set([...record.owners, ...(change.addOwners ?? [])]);
+    for (const owner of change.removeOwners ?? []) owners.delete(owner);
+    const now = Date.now() + this.#ahead;
+    this.record = {
+      ...record,
+      values,
+      owners,
+      idle: change.idle ?? record.idle,
+      absolute: change.absolute ?? record.absolute,
+      seenAt: change.touch ? now : record.seenAt,
+      startedAt: change.restart ? now : record.startedAt,
+    };
+  }
+
+  /** After a commit: what was pending is stored, and objects may go on changing in place. */
+  #keepChanges(): void {
+    for (const [name, held] of this.#pending ?? []) {
+      const text = this.record?.values.get(name);
+      this.#decoded ??= new Map();
+      if (held && text !== undefined && isObject(held.value)) {
+        this.#decoded.set(name, { value: held.value, text });
+      } else {
+        this.#decoded.delete(name);
+      }
+    }
+    this.#pending = undefined;
+    this.#newOwners = undefined;
+    this.#renew = undefined;
+    this.#persist = undefined;
+  }
+
+  #noticeChangesInPlace(): void {
+    for (const [name, { value, text }] of this.#decoded ?? []) {
+      if (this.#pending?.has(name)) continue;
+      const now = encode(value, name);
+      // Text of another encoder is not a change: it is compared as this one would have written it.
+      if (now === text || now === encode(decode(text, name), name)) continue;
+      this.#pend(name, { value, text: now });
+    }
+  }
+
+  // ── the response ──
+
+  async #send(): Promise<void> {
+    const { ctx, record } = this;
+    const id = this.#id;
+    const announce = this.#announce && id !== undefined && record !== undefined;
+    if (ctx === undefined || ctx.res.headersSent || !(announce || this.#forget)) return;
+    const { tracker } = this.settings;
+    await keepHeaders(ctx, async () => {
+      if (announce) await tracker.set(ctx, id, record, maxAge(record));
+      else await tracker.clear(ctx);
+      // OWASP Session Management Cheat Sheet: a response that bears an id must not be cached.
+      if (!ctx.res.hasHeader("Cache-Control")) ctx.res.setHeader("Cache-Control", "no-store");
+    });
+    this.#announce = false;
+    this.#forget = false;
+  }
+
+  #vary(): void {
+    const { vary } = this.settings.tracker;
+    const { ctx } = this;
+    if (vary === undefined || ctx === undefined || ctx.res.headersSent) return;
+    if (ctx.res.hasHeader("Vary")) ctx.vary(vary);
+    else ctx.res.setHeader("Vary", vary);
+  }
+
+  // ── conditions ──
+
+  async #ready(): Promise<void> {
+    await this.load();
+    await this.#ending;
+  }
+
+  #mustBeLoaded(): void {
+    if (this.status !== "unloaded" || this.ctx === undefined) return;
+    const { property } = this.settings;
+    throw new SessionError(
+      "ERR_SESSION_NOT_LOADED",
+      `the session is lazy: await ctx.${property}.load() first, or mount sessions.preload()`,
+    );
+  }
+
+  #mustBeWritable(): void {
+    this.#mustBeLoaded();
+    if (this.#sent || (this.ctx && headLeft(this.ctx))) throw sentError();
+    this.#register();
+  }
+
+  #forgetChanges(): void {
+    this.#pending = undefined;
+    this.#decoded = undefined;
+    this.#newOwners = undefined;
+    this.#renew = undefined;
+    this.#persist = undefined;
+  }
+
+  #forgetRecord(): void {
+    this.#id = undefined;
+    this.#key = "";
+    this.record = undefined;
+    this.#decoded = undefined;
+    this.#touchDue = false;
+  }
+
+  /** Ended by someone else: nothing of this request may bring it back. */
+  #gone(): SessionError {
+    this.#report("gone", "info");
+    this.status = "gone";
+    this.#forgetRecord();
+    this.#forgetChanges();
+    return this.#goneError();
+  }
+
+  #goneError(): SessionError {
+    return new SessionError(
+      "ERR_SESSION_GONE",
+      "the session was ended or has expired, and nothing was stored: sign in again",
+      { status: 401, expose: true },
+    );
+  }
+
+  #report(name: SessionEventName, level: "info" | "warn", more: { reason?: string } = {}): void {
+    const publicId = this.record?.publicId;
+    const { property } = this.settings;
+    publish(name, { level, property, ...(publicId !== undefined && { publicId }), ...more });
+  }
+}
+
+/** How long a client that was asked to stay signed in keeps the id. */
+function maxAge(record: SessionRecord): number | undefined {
+  if (!record.values.has(PERSIST)) return undefined;
+  return Math.min(record.idle, record.startedAt + record.absolute - record.seenAt);
+}
+
+const conflict = (): SessionError =>
+  new SessionError(
+    "ERR_SESSION_CONFLICT",
+    `others changed the session ${TRIES} times in a row: try again`,
+    { status: 503, expose: true },
+  );
+
+const sentError = (): SessionError =>
+  new SessionError(
+    "ERR_SESSION_SENT",
+    "the response head has left, so the session can't be written: set before answering, " +
+      "await session.commit() before you write to ctx.res, or use await sessions.open(id)",
+  );

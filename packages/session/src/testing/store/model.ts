@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import {
+  type Change,
+  expiresAt,
+  type Key,
+  type NewRecord,
+  RENEWED_FOR,
+  type SessionRecord,
+} from "../../store.ts";
+import {
+  type Case,
+  change,
+  isAbout,
+  newOwner,
+  newRecord,
+  type Place,
+  publicIds,
+  SECOND,
+  sorted,
+} from "./case.ts";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** What the store must hold, as simply as it can be said. */
+interface Expected extends Mutable<SessionRecord> {
+  values: Map<string, string>;
+  owners: Set<string>;
+  key: Key;
+  oldKeys: { key: Key; until: number }[];
+  ended: boolean;
+}
+
+class Model {
+  now = 0;
+  readonly sessions: Expected[] = [];
+
+  create(key: Key, { publicId, values, owners, idle, absolute }: NewRecord): void {
+    this.sessions.push({
+      publicId,
+      values: new Map(values),
+      owners: new Set(owners),
+      idle,
+      absolute,
+      createdAt: this.now,
+      startedAt: this.now,
+      seenAt: this.now,
+      key,
+      oldKeys: [],
+      ended: false,
+    });
+  }
+
+  living(): Expected[] {
+    return this.sessions.filter((session) => !session.ended && expiresAt(session) > this.now);
+  }
+
+  find(key: Key): Expected | undefined {
+    return this.living().find(
+      (session) =>
+        session.key === key ||
+        session.oldKeys.some((old) => old.key === key && old.until > this.now),
+    );
+  }
+
+  commit(key: Key, change: Change): string {
+    const session = this.find(key);
+    if (!session) return "gone";
+    if (change.renewTo !== undefined && session.key !== key) return "renewed";
+    for (const [name, text] of change.expect ?? []) {
+      if (session.values.get(name) !== text) return "conflict";
+    }
+    for (const [name, text] of change.set ?? []) session.values.set(name, text);
+    for (const name of change.delete ?? []) session.values.delete(name);
+    for (const owner of change.addOwners ?? []) session.owners.add(owner);
+    for (const owner of change.removeOwners ?? []) session.owners.delete(owner);
+    session.idle = change.idle ?? session.idle;
+    session.absolute = change.absolute ?? session.absolute;
+    if (change.touch) session.seenAt = this.now;
+    if (change.restart) session.startedAt = this.now;
+    if (change.renewTo !== undefined) {
+      session.oldKeys.push({ key, until: this.now + RENEWED_FOR });
+      session.key = change.renewTo;
+    }
+    return "saved";
+  }
+}
+
+/** Repeatable random numbers (mulberry32). */
+const randomFrom = (seed: number) => {
+  let state = seed;
+  return (below: number): number => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+};
+
+// Time moves in steps of 8 s, and no expiry falls nearer than 4 s to a step: a real server's clock,
+// which moves besides, decides nothing.
+const STEP = 8 * SECOND;
+const IDLE = [36 * SECOND, 92 * SECOND, 244 * SECOND];
+const ABSOLUTE = [204 * SECOND, 404 * SECOND];
+const NAMES = ["a", "b", "c", "d"];
+
+const OPERATIONS = 600;
+/** Renewals of one session: a store need not remember more than a few of its keys. */
+const RENEWALS = 6;
+
+const check = async (at: Place): Promise<void> => {
+  const random = randomFrom(at.seed);
+  const pick = <T>(from: readonly T[]): T => from[random(from.length)] as T;
+  const some = <T>(from: readonly T[], of: number): T[] => from.filter(() => random(of) === 0);
+  const can = (limit: Place["limits"][number]) => !at.limits.includes(limit);
+
+  const model = new Model();
+  const owners = [newOwner(), newOwner(), newOwner()];
+  let repeat = async (): Promise<void> => {};
+
+  const randomKey = (): Key => {
+    const { key, oldKeys } = pick(model.sessions.slice(-8));
+    return can("renewed") ? pick([key, key, ...oldKeys.map((old) => old.key)]) : key;
+  };
+
+  const randomChange = (session: Expected | undefined): Change => {
+    const deleted = some(NAMES, 6);
+    const set = some(NAMES, 3).filter((name) => !deleted.includes(name));
+    const removed = some(owners, 6);
+    const added = some(owners, 6).filter((owner) => !removed.includes(owner));
+    const expected = random(3) === 0 ? some(NAMES, 3) : [];
+    const expect = expected.map((name): [string, string | undefined] => [
+      name,
+      random(4) === 0 ? undefined : session?.values.get(name),
+    ]);
+    return change({
+      set: new Map(set.map((name) => [name, String(random(100))])),
+      delete: new Set(deleted),
+      expect: new Map(expect),
+      addOwners: new Set(added),
+      removeOwners: new Set(removed),
+      ...(random(3) === 0 && { touch: true }),
+      ...(random(12) === 0 && { restart: true }),
+      ...(random(8) === 0 && { idle: pick(IDLE) }),
+      ...(random(12) === 0 && { absolute: pick(ABSOLUTE) }),
+      ...(random(6) === 0 && (session?.oldKeys.length ?? 0) < RENEWALS && { renewTo: at.newKey() }),
+    });
+  };
+
+  const same = (record: SessionRecord, now: number, expected: Expected) => {
+    assert.equal(record.publicId, expected.publicId);
+    assert.deepEqual(sorted(record.values), sorted(expected.values));
+    assert.deepEqual([...record.owners].sort(), [...expected.owners].sort());
+    assert.equal(record.idle, expected.idle);
+    assert.equal(record.absolute, expected.absolute);
+    for (const instant of ["createdAt", "startedAt", "seenAt"] as const) {
+      isAbout(now - record[instant], model.now - expected[instant], `the time since ${instant}`);
+    }
+  };
+
+  const create = async () => {
+    const record = newRecord({
+      owners: new Set(some(owners, 3)),
+      values: new Map(some(NAMES, 2).map((name) => [name, String(random(100))])),
+      idle: pick(IDLE),
+      absolute: pick(ABSOLUTE),
+    });
+    const key = await at.handle(random(2)).create(at.newKey(), record);
+    model.create(key, record);
+    repeat = async () => assert.equal(await at.handle(random(2)).create(key, record), key);
+  };
+
+  const commit = async () => {
+    const key = randomKey();
+    const session = model.find(key);
+    const write = randomChange(session);
+    const result = await at.handle(random(2)).commit(key, write);
+    assert.equal(result.status, model.commit(key, write));
+    if (result.status === "conflict") assert.equal(result.record.publicId, session?.publicId);
+    if (result.status !== "saved" || !session) return;
+    if (at.store.carriesData) session.key = result.key;
+    else assert.equal(result.key, session.key);
+    repeat = async () => assert.deepEqual(await at.handle(random(2)).commit(key, write), result);
+  };
+
+  const load = async () => {
+    const key = randomKey();
+    const loaded = await at.handle(random(2)).load(key);
+    const session = model.find(key);
+    if (loaded.status === "live") {
+      assert.equal(session?.key, key);
+      same(loaded.record, loaded.now, session);
+    } else {
+      assert.equal(loaded.status, session ? "renewed" : "none");
+    }
+  };
+
+  const advance = async () => {
+    const time = STEP * (1 + random(3));
+    model.now += time;
+    await at.advance(time);
+    // What has expired since answers a repeat in either way.
+    repeat = async () => {};
+  };
+
+  const destroy = async () => {
+    const key = randomKey();
+    const session = model.find(key);
+    const ended = await at.handle(random(2)).destroy(key);
+    assert.equal(ended?.publicId, session?.publicId);
+    if (session) session.ended = true;
+    repeat = async () => assert.equal(await at.handle(random(2)).destroy(key), undefined);
+  };
+
+  const list = async () => {
+    const owner = pick(owners);
+    assert.deepEqual(
+      await at.listed(owner),
+      publicIds(model.living().filter((session) => session.owners.has(owner))),
+    );
+  };
+
+  const destroyByPublicId = async () => {
+    const [owner, session] = [pick(owners), pick(model.sessions.slice(-8))];
+    const due = model.living().includes(session) && session.owners.has(owner);
+    const ended = await at.index.destroyByPublicId(owner, session.publicId);
+    assert.equal(ended?.publicId, due ? session.publicId : undefined);
+    if (due) session.ended = true;
+  };
+
+  const destroyAll = async () => {
+    const [owner, except] = [pick(owners), pick(model.sessions.slice(-8)).publicId];
+    const due = model
+      .living()
+      .filter((session) => session.owners.has(owner) && session.publicId !== except);
+    assert.deepEqual(publicIds(await at.index.destroyAll(owner, { except })), publicIds(due));
+    for (const session of due) session.ended = true;
+  };
+
+  const often = <T>(count: number, what: T): T[] => Array.from({ length: count }, () => what);
+  const operations = [
+    ...often(4, create),
+    ...often(16, commit),
+    ...often(12, load),
+    ...often(4, advance),
+    ...(can("revoke") ? [destroy] : []),
+    ...(can("index") ? [...often(4, list), destroyByPublicId, destroyAll] : []),
+    ...(can("repeat") ? often(2, () => repeat()) : []),
+  ];
+  await create();
+  for (let n = 0; n < OPERATIONS; n++) {
+    try {
+      await pick(operations)();
+    } catch (cause) {
+      throw new Error(`operation ${n} with the seed ${at.seed} differs: ${String(cause)}`, {
+        cause,
+      });
+    }
+  }
+};
+
+/** Anything, in any order. */
+export const model: readonly Case[] = [
+  {
+    name: "Store: random operations do what a simple model says",
+    excused: [],
+    run: check,
+  },
+];
