@@ -1,0 +1,16 @@
+import type { Context } from "koa";
+
+const MAX_BYTES = 8_192;
+
+/** The fields of a posted HTML form; 415 for another body, 413 for more than 8,192 bytes. */
+export async function readForm(ctx: Context): Promise<URLSearchParams> {
+  if (!ctx.is("application/x-www-form-urlencoded")) ctx.throw(415, "this page takes HTML forms");
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_BYTES) ctx.throw(413, "the form is too long");
+    chunks.push(chunk);
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString());
+}
