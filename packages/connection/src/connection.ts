@@ -53,7 +53,9 @@ export function beforeHead(
   const leave = (): Promise<void> => {
     if (run === undefined) {
       before.delete(leave);
-      run = (async () => fn())();
+      run = (async () => {
+        await fn();
+      })();
     }
     return run;
   };

@@ -174,7 +174,8 @@ function readValue(header: string, name: string, lead: string): string | Tracked
       const semicolon = header.indexOf(";", next);
       const end = semicolon === -1 ? header.length : semicolon;
       if (end - next > MAX_BYTES) return MALFORMED;
-      const value = parseCookie(header.slice(at, end))[name];
+      const text = header.slice(next, end);
+      const value = PLAIN.test(text) ? text : parseCookie(`${name}=${text}`)[name];
       if (!value) return MALFORMED;
       if (found !== undefined && found !== value) return AMBIGUOUS;
       found = value;
@@ -184,8 +185,12 @@ function readValue(header: string, name: string, lead: string): string | Tracked
   return found;
 }
 
+/** What the parser would leave as it is: most values, our ids among them. */
+const PLAIN = /^[\w.-]+$/;
+
 /** Whether a pair starts here, and not the end of a longer name or the middle of a value. */
 function startsPair(header: string, at: number): boolean {
+  if (at === 0) return true;
   let before = at - 1;
   while (header[before] === " " || header[before] === "\t") before--;
   return before < 0 || header[before] === ";";

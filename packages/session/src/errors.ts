@@ -38,7 +38,7 @@ export class SessionError extends Error {
   readonly code: SessionErrorCode;
   readonly status: number;
   readonly expose: boolean;
-  readonly headers?: Record<string, string>;
+  declare readonly headers?: Record<string, string>;
 
   constructor(code: SessionErrorCode, message: string, options: SessionErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);

@@ -1,14 +1,16 @@
+export { changed } from "./changed.ts";
 export { type CookieTrackerOptions, cookieTracker } from "./cookie-tracker.ts";
 export { SessionError, type SessionErrorCode, type SessionErrorOptions } from "./errors.ts";
 export type { SessionEvent, SessionEventName } from "./events.ts";
 export { firstOf } from "./first-of.ts";
 export { type HeaderTrackerOptions, headerTracker } from "./header-tracker.ts";
 export type { Id, IdGenerator } from "./id-generator.ts";
-export type { IndexedStore } from "./indexed-store.ts";
+export { type IndexedStore, isIndexed } from "./indexed-store.ts";
 export { type MemoryStore, type MemoryStoreOptions, memoryStore } from "./memory-store.ts";
 export { type QueryTrackerOptions, queryTracker } from "./query-tracker.ts";
 export { randomIds } from "./random-ids.ts";
 export { type RequireSessionOptions, requireSession } from "./require-session.ts";
+export { type SealedStore, type SealedStoreOptions, sealedStore } from "./sealed-store.ts";
 export type { SecretKey } from "./secret-key.ts";
 export type { Entries, Session, SessionData } from "./session.ts";
 export type { ReleasedSession } from "./session-work.ts";

@@ -1,3 +1,4 @@
+import { changed } from "./changed.ts";
 import { SessionError } from "./errors.ts";
 import type { IndexedStore } from "./indexed-store.ts";
 import { Recent } from "./internal/recent.ts";
@@ -296,23 +297,14 @@ export const memoryStore = (options: MemoryStoreOptions = {}): MemoryStore => {
       if (!holds(change, record)) return { status: "conflict", record };
       if (renewTo !== undefined) refuseTaken(renewTo, now);
 
-      const values = changedValues(record.values, change);
-      if (values !== record.values) {
-        const growth = measure(values) - session.bytes;
+      const next = changed(record, change, now);
+      if (next.values !== record.values) {
+        const growth = measure(next.values) - session.bytes;
         makeRoom(0, growth, now, session);
         session.bytes += growth;
         bytes += growth;
       }
-      replace(session, {
-        publicId: record.publicId,
-        values,
-        owners: changedOwners(record.owners, change),
-        createdAt: record.createdAt,
-        startedAt: change.restart ? now : record.startedAt,
-        seenAt: change.touch ? now : record.seenAt,
-        idle: change.idle ?? record.idle,
-        absolute: change.absolute ?? record.absolute,
-      });
+      replace(session, next);
       if (renewTo !== undefined) move(session, renewTo, now);
 
       const answer: Saved = { status: "saved", key: session.key };
@@ -353,22 +345,6 @@ const holds = ({ expect }: Change, { values }: SessionRecord) => {
   if (!expect) return true;
   for (const [name, text] of expect) if (values.get(name) !== text) return false;
   return true;
-};
-
-const changedValues = (before: ReadonlyMap<string, string>, change: Change) => {
-  if (!change.set?.size && !change.delete?.size) return before;
-  const after = new Map(before);
-  for (const name of change.delete ?? []) after.delete(name);
-  for (const [name, text] of change.set ?? []) after.set(name, text);
-  return after;
-};
-
-const changedOwners = (before: ReadonlySet<string>, change: Change) => {
-  if (!change.addOwners?.size && !change.removeOwners?.size) return before;
-  const after = new Set(before);
-  for (const owner of change.removeOwners ?? []) after.delete(owner);
-  for (const owner of change.addOwners ?? []) after.add(owner);
-  return after;
 };
 
 const checkOptions = (options: MemoryStoreOptions) => {

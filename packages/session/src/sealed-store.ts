@@ -8,6 +8,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
+import { changed } from "./changed.ts";
 import { SessionError } from "./errors.ts";
 import { knownOptions } from "./known-options.ts";
 import { type SecretKey, secretKey } from "./secret-key.ts";
@@ -304,25 +305,6 @@ const areNumbers = (...values: unknown[]): boolean => values.every(Number.isFini
 
 const areStrings = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === "string");
-
-const changed = (record: SessionRecord, change: Change, now: number): SessionRecord => {
-  const values = new Map(record.values);
-  for (const name of change.delete ?? []) values.delete(name);
-  for (const [name, text] of change.set ?? []) values.set(name, text);
-  const owners = new Set(record.owners);
-  for (const owner of change.removeOwners ?? []) owners.delete(owner);
-  for (const owner of change.addOwners ?? []) owners.add(owner);
-  return {
-    publicId: record.publicId,
-    values,
-    owners,
-    createdAt: record.createdAt,
-    startedAt: change.restart ? now : record.startedAt,
-    seenAt: change.touch ? now : record.seenAt,
-    idle: change.idle ?? record.idle,
-    absolute: change.absolute ?? record.absolute,
-  };
-};
 
 const checkOptions = (options: SealedStoreOptions): KeyObject[] => {
   const known = ["keys", "readableByClient", "maxAge", "maxBytes", "clock"];

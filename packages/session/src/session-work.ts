@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { beforeHead, headLeft, keepHeaders } from "@lanai/connection";
 import type { ExtendableContext } from "koa";
+import { changed } from "./changed.ts";
 import { decode, encode } from "./codec.ts";
 import { SessionError } from "./errors.ts";
 import { publish, type SessionEventName } from "./events.ts";
@@ -69,7 +70,7 @@ const isObject = (value: unknown): boolean => typeof value === "object" && value
  * other try goes at once, with the record that the conflict brought: waiting would make it stale.
  */
 const jitter = async (tries: number): Promise<void> => {
-  if (tries % 2 === 1) await wait(Math.random() * 2 ** Math.min(tries, 6));
+  if (tries % 2 === 1) await wait(Math.random() * 2 ** Math.min(tries, 8));
 };
 
 /**
@@ -109,6 +110,7 @@ export class SessionWork {
   #sent = false;
   #loading: Promise<void> | undefined = undefined;
   #ending: Promise<void> | undefined = undefined;
+  #committing: Promise<void> | undefined = undefined;
   #leave: (() => Promise<void>) | undefined = undefined;
   #session: Session | undefined = undefined;
 
@@ -223,10 +225,11 @@ export class SessionWork {
     let change = first;
     let reissue = false;
     for (let tries = 0; tries < TRIES; tries++) {
+      const asked = this.#key;
       const result = await this.#commit(change);
       if (result.status === "saved") {
         this.status = "live";
-        this.#applied(change, result.key);
+        this.#applied(change, asked, result.key);
         this.#announce ||= reissue;
         this.#register();
         return;
@@ -391,6 +394,7 @@ export class SessionWork {
         return popped;
       }
       const change = { delete: new Set(expect.keys()), expect, touch: true } as const;
+      const asked = this.#key;
       const result = await this.#commit(change);
       if (result.status === "saved") {
         for (const name of popped.keys()) this.#pending?.delete(name);
@@ -399,7 +403,7 @@ export class SessionWork {
             popped.set(name, this.#decoded?.get(name)?.value ?? decode(text, name));
           this.#decoded?.delete(name);
         }
-        this.#applied(change, result.key);
+        this.#applied(change, asked, result.key);
         return popped;
       }
       if (result.status !== "conflict") {
@@ -437,11 +441,12 @@ export class SessionWork {
         expect: new Map([[name, stored]]),
         touch: true,
       };
+      const asked = this.#key;
       const result = await this.#commit(commit);
       if (result.status === "saved") {
         this.#pending?.delete(name);
         this.#decoded?.delete(name);
-        this.#applied(commit, result.key);
+        this.#applied(commit, asked, result.key);
         return value;
       }
       if (result.status !== "conflict") throw this.#gone();
@@ -509,12 +514,19 @@ export class SessionWork {
   // ── committing ──
 
   /** Commits now, and fails if there is nothing to commit to. */
-  async commit(): Promise<void> {
-    await this.#ready();
-    this.#mustBeWritable();
-    await this.#save();
-    if (this.status === "gone") throw this.#goneError();
-    await this.#send();
+  commit(): Promise<void> {
+    const before = this.#committing;
+    const committing = (async () => {
+      // One at a time: each stores what those before it have left.
+      await before?.catch(() => {});
+      await this.#ready();
+      this.#mustBeWritable();
+      await this.#save();
+      if (this.status === "gone") throw this.#goneError();
+      await this.#send();
+    })();
+    this.#committing = committing;
+    return committing;
   }
 
   /** Commits what is left when the request is done. Returns at once where nothing is. */
@@ -539,17 +551,19 @@ export class SessionWork {
 
   async #last(): Promise<void> {
     try {
-      await this.#save();
+      if (this.#committing !== undefined) await this.#committing.catch(() => {});
+      if (this.#ending !== undefined) await this.#ending;
+      const saving = this.#save();
+      if (isPromise(saving)) await saving;
     } finally {
       this.#sent = true;
       if (this.accessed) this.#vary();
     }
     if (this.status === "gone" && this.#pending?.size) this.#report("gone", "info");
-    await this.#send();
+    if (this.#announce || this.#forget) await this.#send();
   }
 
-  async #save(): Promise<void> {
-    await this.#ending;
+  #save(): Awaitable<void> {
     this.#noticeChangesInPlace();
     if (this.status === "live") return this.#saveLive();
     if (this.#renew === "login") return this.#create();
@@ -569,16 +583,24 @@ export class SessionWork {
     let change = this.#change();
     if (change === undefined) return this.#touch();
     const { ctx } = this;
-    const sent = ctx?.res.headersSent === true;
-    if (sent && (this.#renew || this.settings.store.carriesData)) throw sentError();
+    if (ctx?.res.headersSent && (this.#renew || this.settings.store.carriesData)) throw sentError();
 
     let nextId =
       this.#renew && !this.settings.store.carriesData ? await this.#successor() : undefined;
     for (let tries = 0; tries < TRIES; tries++) {
-      const result = await this.#commit(
+      const asked = this.#key;
+      const sent = new Map(this.#pending);
+      const committing = this.#commit(
         nextId === undefined ? change : { ...change, renewTo: keyOf(nextId) },
       );
-      if (result.status === "saved") return this.#saved(change, result.key, nextId);
+      const result = isPromise(committing) ? await committing : committing;
+      if (result.status === "saved") {
+        this.#applied(change, asked, result.key, nextId);
+        this.#keepChanges(sent);
+        if (nextId !== undefined || this.record?.values.has(PERSIST)) this.#announce = true;
+        if (nextId !== undefined) await this.#renewed();
+        return;
+      }
       if (result.status === "conflict") {
         this.record = result.record;
         change = this.#change() ?? {};
@@ -602,14 +624,9 @@ export class SessionWork {
     return `${this.#key.slice(0, 2)}${fresh.slice(2)}`;
   }
 
-  async #saved(change: Omit<Change, "operation">, key: Key, nextId: Id | undefined): Promise<void> {
-    this.#applied(change, key, nextId);
-    this.#keepChanges();
-    if (nextId !== undefined || this.record?.values.has(PERSIST)) this.#announce = true;
-    if (nextId !== undefined) {
-      this.#report("renewed", "info");
-      if (this.record) await this.settings.ended(this.record, "renewed");
-    }
+  async #renewed(): Promise<void> {
+    this.#report("renewed", "info");
+    if (this.record) await this.settings.ended(this.record, "renewed");
   }
 
   /** Reading is not writing: the idle time is extended only when a tenth of it has passed. */
@@ -617,6 +634,7 @@ export class SessionWork {
     if (!this.#touchDue) return;
     this.#touchDue = false;
     const change = { touch: true } as const;
+    const asked = this.#key;
     let result: CommitResult;
     try {
       result = await this.#commit(change);
@@ -625,7 +643,7 @@ export class SessionWork {
       return;
     }
     if (result.status !== "saved") return;
-    this.#applied(change, result.key);
+    this.#applied(change, asked, result.key);
     if (this.record?.values.has(PERSIST)) this.#announce = true;
   }
 
@@ -634,6 +652,7 @@ export class SessionWork {
     const { idleTimeout, absoluteTimeout } = this.settings;
     const { record } = this;
     if (record === undefined) return undefined;
+    if (!this.#pending?.size && !this.#newOwners && !this.#renew) return undefined;
     const set = new Map<string, string>();
     const remove = new Set<string>();
     for (const [name, held] of this.#pending ?? []) {
@@ -647,21 +666,26 @@ export class SessionWork {
     }
     const login = this.#renew === "login";
     if (login && this.#persist === undefined && record.values.has(PERSIST)) remove.add(PERSIST);
-    const addOwners = new Set([...(this.#newOwners ?? [])].filter((it) => !record.owners.has(it)));
+    const addOwners = this.#ownersToAdd(record);
 
-    const unchanged = set.size === 0 && remove.size === 0 && addOwners.size === 0;
+    const unchanged = set.size === 0 && remove.size === 0 && addOwners === undefined;
     if (unchanged && !this.#renew && this.#persist === undefined) return undefined;
     return {
       touch: true,
       ...(set.size > 0 && { set }),
       ...(remove.size > 0 && { delete: remove }),
-      ...(addOwners.size > 0 && { addOwners }),
+      ...(addOwners && { addOwners }),
       ...(login && { restart: true, idle: idleTimeout, absolute: absoluteTimeout }),
       ...(this.#persist !== undefined && {
         idle: this.#persist,
         absolute: Math.max(login ? absoluteTimeout : record.absolute, this.#persist),
       }),
     };
+  }
+
+  #ownersToAdd(record: SessionRecord): Set<string> | undefined {
+    const missing = [...(this.#newOwners ?? [])].filter((it) => !record.owners.has(it));
+    return missing.length > 0 ? new Set(missing) : undefined;
   }
 
   async #create(): Promise<void> {
@@ -677,11 +701,13 @@ export class SessionWork {
       this.status = "new";
       if (tries === 1) await settings.onSessionNew?.(this.session, ctx);
       const record = this.#newRecord(publicId);
+      const sent = new Map(this.#pending);
       try {
         const stored = await settings.ask(() =>
           store.create(key, { ...record, operation: settings.operation() }),
         );
         this.adopt(store.carriesData ? stored : id, stored, record);
+        this.#keepChanges(sent);
         break;
       } catch (error) {
         this.#forgetRecord();
@@ -690,7 +716,6 @@ export class SessionWork {
       }
     }
     this.#announce = true;
-    this.#keepChanges();
     this.#report("created", "info");
   }
 
@@ -718,49 +743,36 @@ export class SessionWork {
     return ask(() => store.commit(this.#key, { ...change, operation: operation() }));
   }
 
-  /** The record as the store has it now. */
-  #applied(change: Omit<Change, "operation">, key: Key, nextId?: Id): void {
-    const { store } = this.settings;
+  /** The record as the store has it now. `asked` is the key that was committed to. */
+  #applied(change: Omit<Change, "operation">, asked: Key, key: Key, nextId?: Id): void {
     const { record } = this;
     if (record === undefined) return;
-    if (store.carriesData) {
-      this.#id = key;
-      this.#announce = true;
-    } else if (key !== this.#key) {
+    if (key !== asked) {
+      this.#key = key;
       // An id that another request gave the session is not known here, and was sent there.
-      this.#id = nextId;
+      this.#id = this.settings.store.carriesData ? key : nextId;
+      this.#announce ||= this.settings.store.carriesData !== undefined;
     }
-    this.#key = key;
     this.#touchDue = false;
-    const values = new Map(record.values);
-    for (const [name, text] of change.set ?? []) values.set(name, text);
-    for (const name of change.delete ?? []) values.delete(name);
-    const owners = new Set([...record.owners, ...(change.addOwners ?? [])]);
-    for (const owner of change.removeOwners ?? []) owners.delete(owner);
-    const now = Date.now() + this.#ahead;
-    this.record = {
-      ...record,
-      values,
-      owners,
-      idle: change.idle ?? record.idle,
-      absolute: change.absolute ?? record.absolute,
-      seenAt: change.touch ? now : record.seenAt,
-      startedAt: change.restart ? now : record.startedAt,
-    };
+    this.record = changed(record, change, Date.now() + this.#ahead);
   }
 
-  /** After a commit: what was pending is stored, and objects may go on changing in place. */
-  #keepChanges(): void {
-    for (const [name, held] of this.#pending ?? []) {
+  /**
+   * After a commit: what was `sent` is stored, and objects may go on changing in place. What was
+   * set while the commit was under way is still to be stored.
+   */
+  #keepChanges(sent: ReadonlyMap<string, Held | undefined>): void {
+    for (const [name, held] of sent) {
+      if (this.#pending?.get(name) !== held) continue;
+      this.#pending?.delete(name);
       const text = this.record?.values.get(name);
-      this.#decoded ??= new Map();
       if (held && text !== undefined && isObject(held.value)) {
+        this.#decoded ??= new Map();
         this.#decoded.set(name, { value: held.value, text });
       } else {
-        this.#decoded.delete(name);
+        this.#decoded?.delete(name);
       }
     }
-    this.#pending = undefined;
     this.#newOwners = undefined;
     this.#renew = undefined;
     this.#persist = undefined;

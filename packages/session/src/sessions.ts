@@ -223,7 +223,8 @@ export function createSessions<Data = SessionData>(
   /** Before an end by owner or public id; the sessions that come while this runs are ended too. */
   const release = async (owner: string, ends: (record: SessionRecord) => boolean) => {
     if (!options.onSessionRelease) return;
-    const records = await ask(() => indexed().list(owner));
+    const index = indexed();
+    const records = await ask(() => index.list(owner));
     for (const { publicId, owners } of records.filter(ends)) {
       await options.onSessionRelease({ publicId, owners });
     }
@@ -296,24 +297,25 @@ export function createSessions<Data = SessionData>(
     },
 
     async list(whose) {
-      const records = await ask(() => indexed().list(ownerOf(whose)));
+      const index = indexed();
+      const records = await ask(() => index.list(ownerOf(whose)));
       return records.map(summary);
     },
 
     async destroyByPublicId(whose, publicId) {
+      const index = indexed();
       const owner = ownerOf(whose);
       await release(owner, (record) => record.publicId === publicId);
-      const end = await ask(() => indexed().destroyByPublicId(owner, publicId));
+      const end = await ask(() => index.destroyByPublicId(owner, publicId));
       if (end) await ended(end, "destroyed");
       return end !== undefined;
     },
 
     async destroyAll(whose, { except } = {}) {
+      const index = indexed();
       const owner = ownerOf(whose);
       await release(owner, (record) => record.publicId !== except);
-      const ends = await ask(() =>
-        indexed().destroyAll(owner, except === undefined ? {} : { except }),
-      );
+      const ends = await ask(() => index.destroyAll(owner, except === undefined ? {} : { except }));
       for (const end of ends) await ended(end, "destroyed");
       return ends.length;
     },

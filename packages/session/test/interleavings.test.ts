@@ -1,9 +1,10 @@
-import { createHash, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { createSessions, type IndexedStore, memoryStore, type Sessions } from "@lanai/session";
 import Koa, { type Context } from "koa";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Browser, type Served, serve } from "./http.ts";
+import { keyOf } from "./site.ts";
 import { type SteeredStore, steeredStore } from "./steered-store.ts";
 
 /**
@@ -190,12 +191,10 @@ class Visitor {
   }
 
   /** The public ids of the sessions that can be reached by any cookie it ever had. */
-  async reachable(): Promise<string[]> {
+  reachable(): string[] {
     const found: string[] = [];
     for (const cookie of this.given) {
-      const id = cookie.slice("sid=".length);
-      const key = `${id.slice(0, 2)}.${createHash("sha256").update(id).digest("base64url")}`;
-      const loaded = await memory.load(key);
+      const loaded = memory.load(keyOf(cookie.slice("sid=".length)));
       if (loaded.status === "live") found.push(loaded.record.publicId);
     }
     return found;
@@ -210,8 +209,8 @@ interface Answer {
 }
 
 /** No session has two live keys. */
-async function expectOneKeyEach(visitor: Visitor): Promise<void> {
-  const sessions = await visitor.reachable();
+function expectOneKeyEach(visitor: Visitor): void {
+  const sessions = visitor.reachable();
   expect(sessions).toHaveLength(new Set(sessions).size);
 }
 
@@ -253,7 +252,7 @@ interleaved("S5: two writers of different keys both win", async (visitor, user) 
     visitor.ask(`/set?key=b&value=2&how=${visitor.ending()}`, cookie),
   ]);
   expect(await visitor.seenBy(cookie)).toMatchObject({ user, a: "1", b: "2" });
-  await expectOneKeyEach(visitor);
+  expectOneKeyEach(visitor);
 });
 
 interleaved("S5: every update counts", async (visitor, user) => {
@@ -267,16 +266,23 @@ interleaved("S5: every update counts", async (visitor, user) => {
   expect(await visitor.seenBy(cookie)).toMatchObject({ count: 4 });
 });
 
-test("S5: fifty updates of one counter at once make fifty", { timeout: 5 * MINUTES }, async () => {
+test("S5: of fifty updates of one counter at once each counts, or is told that it doesn't", {
+  timeout: 5 * MINUTES,
+}, async () => {
   for (let round = 0; round < 20; round++) {
     const visitor = new Visitor(randomFrom(seed + round));
     await visitor.ask(`/login?user=${round}`);
     const { cookie } = visitor;
-    await Promise.all(
+    const answers = await Promise.all(
       Array.from({ length: 50 }, (_, n) => visitor.askAt(nodes[n % 2] as Node, "/count", cookie)),
     );
+    const counted = answers.filter(({ status }) => status === 200).length;
+    const told = answers.filter(({ status }) => status === 503).length;
+    expect(counted + told).toBe(50);
+    // Sixteen tries are enough for nearly all, also on a busy machine.
+    expect(told).toBeLessThan(5);
     const seen = await visitor.seenBy(cookie);
-    expect(seen, `LANAI_SEED=${seed}`).toMatchObject({ count: 50 });
+    expect(seen, `LANAI_SEED=${seed}`).toMatchObject({ count: counted });
   }
 });
 
@@ -300,7 +306,7 @@ interleaved(
       expect(seen).not.toHaveProperty("from");
     }
     expect(memory.list(`user:${user}`)).toEqual([]);
-    if (write.wasIn) expect(await visitor.reachable()).toEqual([]);
+    if (write.wasIn) expect(visitor.reachable()).toEqual([]);
   },
   ["the writer had loaded the session", "the writer came too late", "the explicit commit was told"],
 );
@@ -325,7 +331,7 @@ interleaved(
     // A request that already came with a dead id is anonymous, and stores nothing anywhere.
     if (write.wasIn) expect(seen).toMatchObject({ beside: "1" });
     else expect(seen).not.toHaveProperty("beside");
-    expect(await visitor.reachable()).toEqual([seen.publicId]);
+    expect(visitor.reachable()).toEqual([seen.publicId]);
   },
   ["the writer had loaded the session", "the writer came too late"],
 );
@@ -345,7 +351,7 @@ interleaved(
     const seen = await visitor.seenBy(given);
     expect(seen).toMatchObject({ user });
     expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
-    expect(await visitor.reachable()).toEqual([seen.publicId]);
+    expect(visitor.reachable()).toEqual([seen.publicId]);
     for (const { body } of renewals) if (body.user === null) tally("the second came too late");
   },
   ["the second came too late"],
@@ -363,7 +369,7 @@ interleaved(
     expect(logout.status).toBe(200);
     expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
     const living = memory.list(`user:${user}`);
-    expect(await visitor.reachable()).toEqual(living.map(({ publicId }) => publicId));
+    expect(visitor.reachable()).toEqual(living.map(({ publicId }) => publicId));
     if (logout.wasIn) {
       expect(living).toEqual([]);
       if (renewal.cookie) tally("the session was renewed, then ended");
@@ -394,7 +400,7 @@ interleaved("S7: of two logins one carries the data, the other is fresh", async 
   expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
   // Whichever came last is the browser's.
   expect(await visitor.seenBy(visitor.cookie)).toMatchObject({ user });
-  expect((await visitor.reachable()).sort()).toEqual([one?.publicId, two?.publicId].sort());
+  expect(visitor.reachable().sort()).toEqual([one?.publicId, two?.publicId].sort());
   expect(memory.list(`user:${user}`)).toHaveLength(2);
 });
 
@@ -427,7 +433,7 @@ interleaved(
     expect(ended + living.length).toBe(2);
     tally(living.length === 1 ? "the login lives" : "the login ended");
     expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
-    expect(await other.reachable()).toEqual(living.map(({ publicId }) => publicId));
+    expect(other.reachable()).toEqual(living.map(({ publicId }) => publicId));
     expect(await other.seenBy(login.cookie)).toMatchObject({
       user: living.length === 1 ? user : null,
     });

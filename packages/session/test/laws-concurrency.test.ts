@@ -137,7 +137,7 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     const { it, browser } = at;
     it.store.around = async (method, call) => {
       if (method !== "commit") return call();
-      const loaded = await it.memory.load((it.store.asked.at(-1) as [string])[0]);
+      const loaded = it.memory.load((it.store.asked.at(-1) as [string])[0]);
       if (loaded.status !== "live") throw new Error("not there");
       return { status: "conflict", record: loaded.record } as Awaited<ReturnType<typeof call>>;
     };

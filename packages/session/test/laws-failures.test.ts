@@ -1,5 +1,4 @@
 import { Readable } from "node:stream";
-import { setTimeout as wait } from "node:timers/promises";
 import { createSessions } from "@lanai/session";
 import Koa from "koa";
 import { describe, expect, test } from "vitest";
@@ -411,24 +410,6 @@ test("S10: a store that answers after its time answers nobody", async () => {
   expect(browser.cookies.size).toBe(0);
   await browser.get("/set");
   expect(await read(browser)).toEqual({ user: null, a: 1 });
-});
-
-test("S10: the store's time runs for each call, not for the request", async () => {
-  await using it = await site(
-    {
-      ...routes,
-      "/slow": async (ctx) => {
-        // Longer than the store may take: a handler has all the time it wants.
-        await wait(60);
-        ctx.session.set("a", 2);
-      },
-    },
-    { storeTimeout: 50 },
-  );
-  const browser = it.browser();
-  await browser.get("/set");
-  expect((await browser.get("/slow")).status).toBe(204);
-  expect(await read(browser)).toEqual({ user: null, a: 2 });
 });
 
 describe.each(koaVersions)("on %s, after the head has left", (_version, App) => {

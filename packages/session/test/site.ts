@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import {
   createSessions,
@@ -10,6 +11,10 @@ import {
 import Koa, { type Context, type Middleware } from "koa";
 import { Browser, type Served, serve } from "./http.ts";
 import { type SteeredStore, steeredStore } from "./steered-store.ts";
+
+/** The name of a session in a store, worked out apart from the code under test. */
+export const keyOf = (id: string): string =>
+  `${id.slice(0, 2)}.${createHash("sha256").update(id).digest("base64url")}`;
 
 export type Routes = Readonly<Record<string, (ctx: Context) => unknown>>;
 

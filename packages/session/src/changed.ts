@@ -1,0 +1,38 @@
+import type { Change, SessionRecord } from "./store.ts";
+
+type Changes = Omit<Change, "operation">;
+
+/**
+ * For authors of stores: the record after a change; its values and its owners are the same objects where none of them
+ * changes. Whether the change may be applied was judged before.
+ */
+export function changed(record: SessionRecord, change: Changes, now: number): SessionRecord {
+  return {
+    publicId: record.publicId,
+    values: changedValues(record.values, change),
+    owners: changedOwners(record.owners, change),
+    createdAt: record.createdAt,
+    startedAt: change.restart ? now : record.startedAt,
+    seenAt: change.touch ? now : record.seenAt,
+    idle: change.idle ?? record.idle,
+    absolute: change.absolute ?? record.absolute,
+  };
+}
+
+function changedValues(before: ReadonlyMap<string, string>, change: Changes) {
+  if (!change.set?.size && !change.delete?.size) return before;
+  // Copied by hand: `new Map(before)` takes longer.
+  const after = new Map<string, string>();
+  for (const [name, text] of before) after.set(name, text);
+  for (const name of change.delete ?? []) after.delete(name);
+  for (const [name, text] of change.set ?? []) after.set(name, text);
+  return after;
+}
+
+function changedOwners(before: ReadonlySet<string>, change: Changes) {
+  if (!change.addOwners?.size && !change.removeOwners?.size) return before;
+  const after = new Set(before);
+  for (const owner of change.removeOwners ?? []) after.delete(owner);
+  for (const owner of change.addOwners ?? []) after.add(owner);
+  return after;
+}

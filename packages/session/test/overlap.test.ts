@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+import { site } from "./site.ts";
+import { hold } from "./steered-store.ts";
+
+const known = async (routes: Parameters<typeof site>[0]) => {
+  const it = await site({
+    "/begin": (ctx) => {
+      ctx.session.set("a", 1);
+    },
+    "/read": (ctx) => ctx.session.toJSON(),
+    ...routes,
+  });
+  const browser = it.browser();
+  await browser.get("/begin");
+  return { it, browser };
+};
+
+test("what is set while a commit of the same request is under way is stored too", async () => {
+  const { it, browser } = await known({
+    "/late": async (ctx) => {
+      const door = hold(it.store, "commit");
+      ctx.session.set("b", 2).set("c", "early");
+      const committing = ctx.session.commit();
+      await door.reached;
+      ctx.session.set("c", "late").set("d", 4);
+      door.open();
+      await committing;
+    },
+  });
+  await using _ = it;
+  await browser.get("/late");
+  expect(await (await browser.get("/read")).json()).toEqual({ a: 1, b: 2, c: "late", d: 4 });
+});
+
+test("what is set while a new session is being stored is stored too", async () => {
+  const { it } = await known({
+    "/late": async (ctx) => {
+      const door = hold(it.store, "create");
+      ctx.session.set("b", 2);
+      const committing = ctx.session.commit();
+      await door.reached;
+      ctx.session.set("d", 4);
+      door.open();
+      await committing;
+    },
+  });
+  await using _ = it;
+  const stranger = it.browser();
+  await stranger.get("/late");
+  expect(await (await stranger.get("/read")).json()).toEqual({ b: 2, d: 4 });
+});
+
+test("commits that nobody awaited are over before the head leaves, and create one session", async () => {
+  const { it } = await known({
+    "/twice": (ctx) => {
+      ctx.session.set("b", 2);
+      void ctx.session.commit();
+      ctx.session.set("c", 3);
+      void ctx.session.commit();
+    },
+  });
+  await using _ = it;
+  const stranger = it.browser();
+  const before = it.memory.size;
+  const response = await stranger.get("/twice");
+  expect(response.headers.getSetCookie()).toHaveLength(1);
+  expect(it.memory.size).toBe(before + 1);
+  expect(await (await stranger.get("/read")).json()).toEqual({ b: 2, c: 3 });
+});
+
+test("a pop that a renewal of the same request overtakes leaves the new id in place", async () => {
+  let id: string | undefined;
+  const { it, browser } = await known({
+    "/both": async (ctx) => {
+      const door = hold(it.store, "commit", "after");
+      const popping = ctx.session.pop("a");
+      await door.reached;
+      ctx.session.renewId();
+      await ctx.session.commit();
+      door.open();
+      expect(await popping).toBe(1);
+      ctx.session.set("b", 2);
+      id = ctx.session.id;
+    },
+  });
+  await using _ = it;
+  const before = browser.cookie;
+  await browser.get("/both");
+  expect(browser.cookie).not.toBe(before);
+  expect(browser.cookie).toBe(`sid=${id}`);
+  expect(await (await browser.get("/read")).json()).toEqual({ b: 2 });
+  expect(it.memory.size).toBe(1);
+});
