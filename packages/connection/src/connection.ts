@@ -9,7 +9,7 @@ export interface ResponseContext {
 type HeaderValue = number | string | readonly string[];
 
 interface Connection {
-  before?: Set<() => Promise<void>>;
+  before?: (() => Promise<void>)[];
   left?: true;
   kept?: Map<string, HeaderValue>;
   controller?: AbortController;
@@ -47,19 +47,15 @@ export function beforeHead(
   fn: () => void | Promise<void>,
 ): () => Promise<void> {
   const connection = connectionOf(ctx);
-  connection.before ??= new Set();
-  const { before } = connection;
   let run: Promise<void> | undefined;
   const leave = (): Promise<void> => {
-    if (run === undefined) {
-      before.delete(leave);
-      run = (async () => {
-        await fn();
-      })();
-    }
+    run ??= (async () => {
+      await fn();
+    })();
     return run;
   };
-  before.add(leave);
+  connection.before ??= [];
+  connection.before.push(leave);
   return leave;
 }
 
@@ -67,7 +63,7 @@ export function beforeHead(
  * Runs everything registered with {@link beforeHead}, in the order in which it was registered.
  * For those who send the head themselves: an upgrade, an event stream.
  *
- * Rejects with the first failure, after all have run.
+ * Waits for those that are under way. Rejects with the first failure, after all have run.
  */
 export async function leaveHead(ctx: ResponseContext): Promise<void> {
   const connection = connectionOf(ctx);

@@ -94,6 +94,22 @@ describe.each(koaVersions)("%s", (_version, App) => {
       expect(runs).toEqual(["a", "b"]);
     });
 
+    test("leaveHead waits for what is under way", async () => {
+      const runs: string[] = [];
+      await answerOf(App, async (ctx) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const leave = beforeHead(ctx, async () => {
+          await promise;
+          runs.push("saved");
+        });
+        const leaving = leave();
+        const left = leaveHead(ctx).then(() => runs.push("left"));
+        resolve();
+        await Promise.all([leaving, left]);
+      });
+      expect(runs).toEqual(["saved", "left"]);
+    });
+
     test("leaveHead runs all in the order of their registration, one after the other", async () => {
       const runs: string[] = [];
       await answerOf(App, async (ctx) => {

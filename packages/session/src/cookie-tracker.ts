@@ -1,9 +1,9 @@
 import { createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
-import { channel } from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { parseCookie, stringifyCookie, stringifySetCookie } from "cookie";
 import type { ExtendableContext } from "koa";
 import { SessionError } from "./errors.ts";
+import { publish } from "./events.ts";
 import type { Id } from "./id-generator.ts";
 import { knownOptions } from "./known-options.ts";
 import { type SecretKey, secretKey } from "./secret-key.ts";
@@ -62,8 +62,6 @@ const MALFORMED: Tracked = { refused: "malformed" };
 const AMBIGUOUS: Tracked = { refused: "ambiguous" };
 const BAD_SIGNATURE: Tracked = { refused: "signature" };
 
-const insecure = channel("lanai:session:insecure");
-
 /**
  * Keeps the id in a cookie that scripts can't read (`HttpOnly`, always).
  *
@@ -110,7 +108,7 @@ export function cookieTracker(options: CookieTrackerOptions = {}): Tracker {
 
     get(ctx) {
       const cookie = cookieOf(ctx);
-      if (cookie === plain && insecure.hasSubscribers) reportProxy(ctx);
+      if (cookie === plain) reportProxy(ctx);
       const header = ctx.req.headers.cookie;
       if (header === undefined) return undefined;
       const value = readValue(header, cookie.name, cookie.lead);
@@ -244,7 +242,7 @@ function cookieSigner(secrets: readonly SecretKey[]): CookieSigner {
 function reportProxy(ctx: ExtendableContext): void {
   const protocol = ctx.req.headers["x-forwarded-proto"];
   if (typeof protocol !== "string" || !protocol.startsWith("https")) return;
-  insecure.publish({
+  publish("insecure", {
     level: "warn",
     message:
       "a proxy received this request over HTTPS, and Koa took it for plain HTTP, so that the " +

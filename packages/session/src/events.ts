@@ -6,12 +6,14 @@ import { channel } from "node:diagnostics_channel";
  */
 export interface SessionEvent {
   readonly level: "info" | "warn" | "error";
-  /** The manager's `property`: which session of the request. */
-  readonly property: string;
+  /** The manager's `property`: which session of the request. A tracker doesn't know it. */
+  readonly property?: string;
   readonly publicId?: string;
   /** Why: `malformed`, `unknown`, `expired`, a tracker's own word. */
   readonly reason?: string;
   readonly error?: unknown;
+  /** What to do about it. */
+  readonly message?: string;
 }
 
 export type SessionEventName =
@@ -28,7 +30,9 @@ export type SessionEventName =
   /** What a request brought was not accepted: it is anonymous. */
   | "refused"
   /** The store failed, or took too long. */
-  | "unavailable";
+  | "unavailable"
+  /** A proxy received the request over HTTPS, and the app took it for plain HTTP. */
+  | "insecure";
 
 const named = (name: SessionEventName) => channel(`lanai:session:${name}`);
 
@@ -40,6 +44,7 @@ const channels = {
   dropped: named("dropped"),
   refused: named("refused"),
   unavailable: named("unavailable"),
+  insecure: named("insecure"),
 } as const satisfies Record<SessionEventName, unknown>;
 
 export function publish(name: SessionEventName, event: SessionEvent): void {

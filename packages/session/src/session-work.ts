@@ -393,6 +393,8 @@ export class SessionWork {
         for (const name of popped.keys()) this.#pending?.delete(name);
         return popped;
       }
+      // Read first: what can't be decoded must not be taken out.
+      for (const name of expect.keys()) if (!popped.has(name)) this.read(name);
       const change = { delete: new Set(expect.keys()), expect, touch: true } as const;
       const asked = this.#key;
       const result = await this.#commit(change);

@@ -159,7 +159,7 @@ export interface Sessions<Data = SessionData> {
   /** Ends one session of an owner. `false`: the owner has no such session. */
   destroyByPublicId(whose: Whose, publicId: string): Promise<boolean>;
   /** Ends all sessions of an owner, but the one with the public id `except`. */
-  destroyAll(whose: Whose, options?: { except?: string }): Promise<number>;
+  destroyAll(whose: Whose, options?: { except?: string | undefined }): Promise<number>;
   /**
    * Tells of every session that this process ends and every id that it renews, and is awaited.
    *
@@ -383,10 +383,11 @@ function defaultStore(): Store {
 
 function validate<Data>(options: SessionsOptions<Data>): void {
   knownOptions("createSessions", options, OPTIONS, HINTS);
-  const { store, tracker, generator, name, load, property, onSessionNew, onSessionRelease } =
-    options;
-  const refuse = (option: string, accepted: string): never => {
-    throw new TypeError(`createSessions: ${option} must be ${accepted}`);
+  const { store, tracker, generator, name, load, property } = options;
+  const refuse = (option: keyof SessionsOptions, accepted: string): never => {
+    const got =
+      typeof options[option] === "string" ? `"${options[option]}"` : typeof options[option];
+    throw new TypeError(`createSessions: ${option} must be ${accepted}, got ${got}`);
   };
   const has = (value: unknown, ...methods: string[]): boolean =>
     typeof value === "object" &&
@@ -413,7 +414,8 @@ function validate<Data>(options: SessionsOptions<Data>): void {
   if (property !== undefined && !/^[A-Za-z_$][\w$]*$/.test(property)) {
     refuse("property", "a name such as 'session'");
   }
-  for (const [option, hook] of Object.entries({ onSessionNew, onSessionRelease })) {
+  for (const option of ["onSessionNew", "onSessionRelease"] as const) {
+    const { [option]: hook } = options;
     if (hook !== undefined && typeof hook !== "function") refuse(option, "a function");
   }
   duration("idleTimeout", options.idleTimeout, 1000, 400 * 24 * 60 * MINUTE);

@@ -18,11 +18,13 @@ function works(): { routes: Routes; door: ReturnType<typeof gate> } {
       case "count":
         return session.update("count", (count) => Number(count ?? 0) + 1);
       case "pop":
-        return session.pop("once");
+        return session.set("popped", (await session.pop("once")) ?? "nothing");
       case "login":
         return session.login(String(ctx.query.user ?? "ada"));
       case "renew":
         return session.renewId();
+      case "set and renew":
+        return session.set("late", "1").renewId();
       case "destroy":
         return session.destroy();
       case "persist":
@@ -122,6 +124,16 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     const { it, door, browser } = at;
     await slowBeside(it, door, browser.cookie, "count", () => browser.get("/?do=count"));
     expect(await read(it, browser.cookie)).toMatchObject({ count: 2 });
+  });
+
+  test("S5: of two who pop one key one gets it", async () => {
+    await using at = await open();
+    const { it, door, browser } = at;
+    const slow = await slowBeside(it, door, browser.cookie, "pop", async () => {
+      const quick = await browser.get("/?do=pop");
+      expect(await quick.json()).toMatchObject({ popped: "it" });
+    });
+    expect(await slow.json()).toMatchObject({ popped: "nothing" });
   });
 
   test("S5: a popped value doesn't come back from a request that had loaded it", async () => {
@@ -237,6 +249,30 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     expect(it.memory.size).toBe(0);
   });
 
+  test("S6: who signs in after an ERR_SESSION_GONE that was caught begins a fresh session", async () => {
+    const door = gate();
+    await using it = await site(
+      {
+        "/start": (ctx) => void ctx.session.set("secret", "hers").login("ada"),
+        "/slow": async (ctx) => {
+          await door.pass();
+          await ctx.session
+            .set("a", 1)
+            .commit()
+            .catch(() => ctx.session.login("eve"));
+        },
+        "/out": (ctx) => ctx.session.destroy(),
+        "/read": (ctx) => ({ user: ctx.session.userId ?? null, ...ctx.session.toJSON() }),
+      },
+      { App },
+    );
+    const browser = it.browser();
+    await browser.get("/start");
+    const slow = await slowBeside(it, door, browser.cookie, "", () => browser.get("/out"));
+    browser.keep(slow.headers.getSetCookie()[0] ?? "");
+    expect(await read(it, browser.cookie)).toEqual({ user: "eve" });
+  });
+
   test("S6: who signs in while another request signs out begins a fresh session", async () => {
     await using at = await open();
     const { it, door, browser } = at;
@@ -299,6 +335,16 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     expect(it.memory.size).toBe(1);
     expect(heard.names()).toContain("dropped");
     expect(await read(it, browser.cookie)).toMatchObject({ user: "ada", secret: "hers" });
+  });
+
+  test("S7: who signs in with a renewed id begins a fresh session", async () => {
+    await using at = await open();
+    const { it, browser } = at;
+    const late = browser.clone();
+    await browser.get("/?do=renew");
+    await late.get("/?do=login&user=eve");
+    expect(await read(it, late.cookie)).toEqual({ user: "eve" });
+    expect(await read(it, browser.cookie)).toMatchObject({ user: "ada" });
   });
 
   test("S7: after 60 s the old id is forgotten, and no more than unknown", async () => {
@@ -372,11 +418,11 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
   test("S7: of two renewals at once the second keeps what it set, and sends no cookie", async () => {
     await using at = await open();
     const { it, door, browser } = at;
-    const slow = await slowBeside(it, door, browser.cookie, "renew", () =>
+    const slow = await slowBeside(it, door, browser.cookie, "set and renew", () =>
       browser.get("/?do=renew"),
     );
     expect(slow.headers.getSetCookie()).toEqual([]);
-    expect(await read(it, browser.cookie)).toMatchObject({ user: "ada" });
+    expect(await read(it, browser.cookie)).toMatchObject({ user: "ada", late: "1" });
     expect(it.memory.size).toBe(1);
   });
 

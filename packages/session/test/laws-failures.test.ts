@@ -618,6 +618,26 @@ describe.each(koaVersions)("on %s, after the head has left", (_version, App) => 
     expect(await read(browser)).toMatchObject({ a: 1 });
   });
 
+  test("S11: a middleware above can't write any more once the session is saved", async () => {
+    const met: unknown[] = [];
+    await using it = await site(routes, {
+      App,
+      above: async (ctx, next) => {
+        await next();
+        if (ctx.path !== "/set") return;
+        try {
+          ctx.session.set("late", 1);
+        } catch (error) {
+          met.push((error as { code: string }).code);
+        }
+      },
+    });
+    const browser = it.browser();
+    await browser.get("/set");
+    expect(met).toEqual(["ERR_SESSION_SENT"]);
+    expect(await read(browser)).toEqual({ user: null, a: 1 });
+  });
+
   test("S11: what a request leaves running after its answer can't write", async () => {
     const door = gate();
     const met: unknown[] = [];

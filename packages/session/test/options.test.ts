@@ -58,7 +58,9 @@ describe("a wrong value is refused at construction, by the option's name", () =>
     ["onSessionNew 'log'", { onSessionNew: "log" }, "onSessionNew must be a function"],
     ["onSessionRelease {}", { onSessionRelease: {} }, "onSessionRelease must be a function"],
   ])("%s", (_what, options, message) => {
-    expect(make(options)).toThrow(new TypeError(`createSessions: ${message}`));
+    const value = (options as Record<string, unknown>)[message.slice(0, message.indexOf(" "))];
+    const got = typeof value === "string" ? `"${value}"` : typeof value;
+    expect(make(options)).toThrow(new TypeError(`createSessions: ${message}, got ${got}`));
   });
 
   const year = 400 * 24 * 60 * 60 * 1000;

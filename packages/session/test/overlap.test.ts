@@ -91,3 +91,15 @@ test("a pop that a renewal of the same request overtakes leaves the new id in pl
   expect(await (await browser.get("/read")).json()).toEqual({ b: 2 });
   expect(it.memory.size).toBe(1);
 });
+
+test("a pop of what can't be decoded takes nothing out", async () => {
+  const { it, browser } = await known({
+    "/pop": (ctx) => ctx.session.pop("a"),
+    "/has": (ctx) => String(ctx.session.has("a")),
+  });
+  await using _ = it;
+  const [key] = it.store.asked[0] as [string];
+  it.memory.commit(key, { operation: "foreign", set: new Map([["d:a", "{not ours"]]) });
+  expect((await browser.get("/pop")).status).toBe(500);
+  expect(await browser.text("/has")).toBe("true");
+});
