@@ -25,6 +25,7 @@ const MAX_TIME = 8.64e15;
  */
 export function encode(value: unknown, name: string): string {
   if (typeof value === "string" || typeof value === "boolean") return JSON.stringify(value);
+  if (Number.isFinite(value)) return String(value);
   return JSON.stringify(tag(value, [name], []));
 }
 

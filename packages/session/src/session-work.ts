@@ -54,6 +54,8 @@ interface Held {
   readonly text: string;
 }
 
+type Changes = Omit<Change, "operation">;
+
 /** The manager's own entries. */
 export const USER = "s:user";
 const PERSIST = "s:persist";
@@ -63,6 +65,8 @@ const TRIES = 16;
 /** New ids that collide are a broken generator, not bad luck. */
 const ID_TRIES = 3;
 
+/** An entry's key as the app or a package knows it, for errors. */
+const keyIn = (name: string): string => name.slice(name.indexOf(":") + 1);
 const userOwner = (userId: string): string => `user:${userId}`;
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
 /**
@@ -107,7 +111,9 @@ export class SessionWork {
   #touchDue = false;
   #announce = false;
   #forget = false;
+  #closing = false;
   #sent = false;
+  #lastly: Awaitable<void> = undefined;
   #loading: Promise<void> | undefined = undefined;
   #ending: Promise<void> | undefined = undefined;
   #committing: Promise<void> | undefined = undefined;
@@ -216,11 +222,7 @@ export class SessionWork {
     if (this.#touchDue || this.#announce) this.#register();
   }
 
-  async #commitAdmission(
-    ctx: ExtendableContext,
-    tracked: Tracked,
-    first: Omit<Change, "operation">,
-  ): Promise<void> {
+  async #commitAdmission(ctx: ExtendableContext, tracked: Tracked, first: Changes): Promise<void> {
     const { tracker } = this.settings;
     let change = first;
     let reissue = false;
@@ -277,7 +279,7 @@ export class SessionWork {
     if (held !== undefined) return held.value;
     const text = this.record?.values.get(name);
     if (text === undefined) return undefined;
-    const value = decode(text, name);
+    const value = decode(text, keyIn(name));
     // Only an object can change in place.
     if (isObject(value)) {
       this.#decoded ??= new Map();
@@ -317,7 +319,7 @@ export class SessionWork {
   write(name: string, value: unknown): void {
     this.#mustBeWritable();
     // Encoded here too, so that what can't be stored fails where it was written.
-    this.#pend(name, { value, text: encode(value, name) });
+    this.#pend(name, { value, text: encode(value, keyIn(name)) });
   }
 
   remove(name: string): void {
@@ -402,7 +404,7 @@ export class SessionWork {
         for (const name of popped.keys()) this.#pending?.delete(name);
         for (const [name, text] of expect) {
           if (!popped.has(name))
-            popped.set(name, this.#decoded?.get(name)?.value ?? decode(text, name));
+            popped.set(name, this.#decoded?.get(name)?.value ?? decode(text, keyIn(name)));
           this.#decoded?.delete(name);
         }
         this.#applied(change, asked, result.key);
@@ -426,10 +428,12 @@ export class SessionWork {
     for (let tries = 0; tries < TRIES; tries++) {
       const stored = this.record?.values.get(name);
       const pending = this.#pending?.get(name);
-      const before = this.#pending?.has(name) ? pending && encode(pending.value, name) : stored;
+      const before = this.#pending?.has(name)
+        ? pending && encode(pending.value, keyIn(name))
+        : stored;
       // Decoded anew for each try: `change` may change it in place.
-      const value = await change(before === undefined ? undefined : decode(before, name));
-      const text = value === undefined ? undefined : encode(value, name);
+      const value = await change(before === undefined ? undefined : decode(before, keyIn(name)));
+      const text = value === undefined ? undefined : encode(value, keyIn(name));
       if (this.status !== "live") {
         this.#pend(name, text === undefined ? undefined : { value, text });
         return value;
@@ -438,7 +442,7 @@ export class SessionWork {
         this.#pending?.delete(name);
         return value;
       }
-      const commit: Omit<Change, "operation"> = {
+      const commit: Changes = {
         ...(text === undefined ? { delete: new Set([name]) } : { set: new Map([[name, text]]) }),
         expect: new Map([[name, stored]]),
         touch: true,
@@ -464,7 +468,11 @@ export class SessionWork {
       this.#register();
       return this.#endBeforeHead(this.#ready().then(() => this.destroy()));
     }
-    this.#mustBeWritable();
+    try {
+      this.#mustBeWritable();
+    } catch (error) {
+      return Promise.reject(error);
+    }
     this.#forgetChanges();
     return this.#beginAnew();
   }
@@ -531,11 +539,9 @@ export class SessionWork {
     return committing;
   }
 
-  /** Commits what is left when the request is done. Returns at once where nothing is. */
+  /** Commits what is left when the request is done. Where there is nothing to wait for it is done. */
   finish(): Awaitable<void> {
-    if (this.#leave) return this.#leave();
-    this.#sent = true;
-    if (this.accessed) this.#vary();
+    return this.#leave ? this.#last() : this.#close();
   }
 
   /** As `finish`, for a request that failed: Koa is about to clear the headers. */
@@ -551,18 +557,40 @@ export class SessionWork {
     this.#leave = beforeHead(this.ctx, () => this.#last());
   }
 
-  async #last(): Promise<void> {
+  /** Once: at the end of the request, or before, by whoever sends the head. */
+  #last(): Awaitable<void> {
+    if (this.#closing) return this.#lastly;
+    this.#closing = true;
     try {
-      if (this.#committing !== undefined) await this.#committing.catch(() => {});
-      if (this.#ending !== undefined) await this.#ending;
-      const saving = this.#save();
-      if (isPromise(saving)) await saving;
-    } finally {
-      this.#sent = true;
-      if (this.accessed) this.#vary();
+      const others = this.#committing ?? this.#ending;
+      const saving = others === undefined ? this.#save() : this.#saveAfterOthers();
+      if (isPromise(saving)) {
+        this.#lastly = saving.finally(() => this.#close()).then(() => this.#sendLast());
+        return this.#lastly;
+      }
+    } catch (error) {
+      this.#close();
+      throw error;
     }
+    this.#close();
+    this.#lastly = this.#sendLast();
+    return this.#lastly;
+  }
+
+  async #saveAfterOthers(): Promise<void> {
+    await this.#committing?.catch(() => {});
+    await this.#ending;
+    await this.#save();
+  }
+
+  #sendLast(): Awaitable<void> {
     if (this.status === "gone" && this.#pending?.size) this.#report("gone", "info");
-    if (this.#announce || this.#forget) await this.#send();
+    if (this.#announce || this.#forget) return this.#send();
+  }
+
+  #close(): void {
+    this.#sent = true;
+    if (this.accessed) this.#vary();
   }
 
   #save(): Awaitable<void> {
@@ -581,28 +609,29 @@ export class SessionWork {
     return false;
   }
 
-  async #saveLive(): Promise<void> {
-    let change = this.#change();
-    if (change === undefined) return this.#touch();
-    const { ctx } = this;
-    if (ctx?.res.headersSent && (this.#renew || this.settings.store.carriesData)) throw sentError();
+  #saveLive(): Awaitable<void> {
+    const change = this.#change();
+    if (change === undefined) return this.#touchDue ? this.#touch() : undefined;
+    const { carriesData } = this.settings.store;
+    if (this.ctx?.res.headersSent && (this.#renew || carriesData)) throw sentError();
+    if (this.#renew && !carriesData) return this.#saveRenewed(change);
+    const result = this.#attempt(change);
+    // A store in memory has answered already.
+    if (isPromise(result) || result.status !== "saved") return this.#settle(change, result);
+  }
 
-    let nextId =
-      this.#renew && !this.settings.store.carriesData ? await this.#successor() : undefined;
-    for (let tries = 0; tries < TRIES; tries++) {
-      const asked = this.#key;
-      const sent = new Map(this.#pending);
-      const committing = this.#commit(
-        nextId === undefined ? change : { ...change, renewTo: keyOf(nextId) },
-      );
-      const result = isPromise(committing) ? await committing : committing;
-      if (result.status === "saved") {
-        this.#applied(change, asked, result.key, nextId);
-        this.#keepChanges(sent);
-        if (nextId !== undefined || this.record?.values.has(PERSIST)) this.#announce = true;
-        if (nextId !== undefined) await this.#renewed();
-        return;
-      }
+  async #saveRenewed(change: Changes): Promise<void> {
+    const nextId = await this.#successor();
+    return this.#settle(change, this.#attempt(change, nextId), nextId);
+  }
+
+  /** Tries until the change is in, or there is nothing left that it could go into. */
+  async #settle(first: Changes, attempt: Awaitable<CommitResult>, renewTo?: Id): Promise<void> {
+    let change = first;
+    let nextId = renewTo;
+    let result = await attempt;
+    for (let tries = 0; result.status !== "saved"; tries++) {
+      if (tries === TRIES - 1) throw conflict();
       if (result.status === "conflict") {
         this.record = result.record;
         change = this.#change() ?? {};
@@ -616,8 +645,38 @@ export class SessionWork {
         this.#gone();
         return;
       }
+      result = await this.#attempt(change, nextId);
     }
-    throw conflict();
+    if (nextId !== undefined) await this.#renewed();
+  }
+
+  #attempt(change: Changes, nextId?: Id): Awaitable<CommitResult> {
+    const asked = this.#key;
+    // Copied where the app goes on while the commit is under way.
+    const sent = this.#closing ? this.#pending : new Map(this.#pending);
+    const result = this.#commit(
+      nextId === undefined ? change : { ...change, renewTo: keyOf(nextId) },
+    );
+    const take = (it: CommitResult): CommitResult => {
+      if (it.status === "saved") this.#saved(change, asked, it.key, sent, nextId);
+      return it;
+    };
+    return isPromise(result) ? result.then(take) : take(result);
+  }
+
+  #saved(
+    change: Changes,
+    asked: Key,
+    key: Key,
+    sent: ReadonlyMap<string, Held | undefined> = new Map(),
+    nextId?: Id,
+  ): void {
+    const persistent = this.#persist !== undefined || this.record?.values.has(PERSIST);
+    // After the last commit only an answer that sends the id needs the record as it is now.
+    if (this.#closing && key === asked && !persistent) return;
+    this.#applied(change, asked, key, nextId);
+    this.#keepChanges(sent);
+    if (nextId !== undefined || this.record?.values.has(PERSIST)) this.#announce = true;
   }
 
   async #successor(): Promise<Id> {
@@ -633,7 +692,6 @@ export class SessionWork {
 
   /** Reading is not writing: the idle time is extended only when a tenth of it has passed. */
   async #touch(): Promise<void> {
-    if (!this.#touchDue) return;
     this.#touchDue = false;
     const change = { touch: true } as const;
     const asked = this.#key;
@@ -650,32 +708,33 @@ export class SessionWork {
   }
 
   /** What is to be written, or nothing. */
-  #change(): Omit<Change, "operation"> | undefined {
+  #change(): Changes | undefined {
     const { idleTimeout, absoluteTimeout } = this.settings;
     const { record } = this;
     if (record === undefined) return undefined;
     if (!this.#pending?.size && !this.#newOwners && !this.#renew) return undefined;
     const set = new Map<string, string>();
-    const remove = new Set<string>();
+    let remove: Set<string> | undefined;
     for (const [name, held] of this.#pending ?? []) {
       const stored = record.values.get(name);
       if (held === undefined) {
-        if (stored !== undefined) remove.add(name);
+        if (stored !== undefined) remove = (remove ?? new Set()).add(name);
       } else {
-        const text = isObject(held.value) ? encode(held.value, name) : held.text;
+        const text = isObject(held.value) ? encode(held.value, keyIn(name)) : held.text;
         if (text !== stored) set.set(name, text);
       }
     }
     const login = this.#renew === "login";
-    if (login && this.#persist === undefined && record.values.has(PERSIST)) remove.add(PERSIST);
+    if (login && this.#persist === undefined && record.values.has(PERSIST)) {
+      remove = (remove ?? new Set()).add(PERSIST);
+    }
     const addOwners = this.#ownersToAdd(record);
-
-    const unchanged = set.size === 0 && remove.size === 0 && addOwners === undefined;
+    const unchanged = set.size === 0 && remove === undefined && addOwners === undefined;
     if (unchanged && !this.#renew && this.#persist === undefined) return undefined;
     return {
       touch: true,
       ...(set.size > 0 && { set }),
-      ...(remove.size > 0 && { delete: remove }),
+      ...(remove && { delete: remove }),
       ...(addOwners && { addOwners }),
       ...(login && { restart: true, idle: idleTimeout, absolute: absoluteTimeout }),
       ...(this.#persist !== undefined && {
@@ -701,7 +760,7 @@ export class SessionWork {
       const publicId = randomBytes(16).toString("base64url");
       this.#id = id || undefined;
       this.status = "new";
-      if (tries === 1) await settings.onSessionNew?.(this.session, ctx);
+      if (tries === 1) await this.#welcome();
       const record = this.#newRecord(publicId);
       const sent = new Map(this.#pending);
       try {
@@ -721,11 +780,20 @@ export class SessionWork {
     this.#report("created", "info");
   }
 
+  async #welcome(): Promise<void> {
+    try {
+      await this.settings.onSessionNew?.(this.session, this.ctx);
+    } catch (error) {
+      this.#forgetRecord();
+      throw error;
+    }
+  }
+
   #newRecord(publicId: string): SessionRecord {
     const { idleTimeout, absoluteTimeout } = this.settings;
     const values = new Map<string, string>();
     for (const [name, held] of this.#pending ?? []) {
-      if (held !== undefined) values.set(name, encode(held.value, name));
+      if (held !== undefined) values.set(name, encode(held.value, keyIn(name)));
     }
     const now = Date.now() + this.#ahead;
     return {
@@ -740,13 +808,13 @@ export class SessionWork {
     };
   }
 
-  #commit(change: Omit<Change, "operation">): Awaitable<CommitResult> {
+  #commit(change: Changes): Awaitable<CommitResult> {
     const { ask, store, operation } = this.settings;
     return ask(() => store.commit(this.#key, { ...change, operation: operation() }));
   }
 
   /** The record as the store has it now. `asked` is the key that was committed to. */
-  #applied(change: Omit<Change, "operation">, asked: Key, key: Key, nextId?: Id): void {
+  #applied(change: Changes, asked: Key, key: Key, nextId?: Id): void {
     const { record } = this;
     if (record === undefined) return;
     if (key !== asked) {
@@ -783,9 +851,9 @@ export class SessionWork {
   #noticeChangesInPlace(): void {
     for (const [name, { value, text }] of this.#decoded ?? []) {
       if (this.#pending?.has(name)) continue;
-      const now = encode(value, name);
+      const now = encode(value, keyIn(name));
       // Text of another encoder is not a change: it is compared as this one would have written it.
-      if (now === text || now === encode(decode(text, name), name)) continue;
+      if (now === text || now === encode(decode(text, keyIn(name)), name)) continue;
       this.#pend(name, { value, text: now });
     }
   }

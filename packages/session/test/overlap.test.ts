@@ -103,3 +103,38 @@ test("a pop of what can't be decoded takes nothing out", async () => {
   expect((await browser.get("/pop")).status).toBe(500);
   expect(await browser.text("/has")).toBe("true");
 });
+
+test("a destroy after the head has left is a rejection, not an exception", async () => {
+  const rejected: unknown[] = [];
+  const { it, browser } = await known({
+    "/late": async (ctx) => {
+      ctx.respond = false;
+      ctx.res.end("sent");
+      const destroying = ctx.session.destroy();
+      await destroying.catch((error: unknown) => rejected.push(error));
+    },
+  });
+  await using _ = it;
+  expect(await browser.text("/late")).toBe("sent");
+  expect(rejected).toMatchObject([{ code: "ERR_SESSION_SENT" }]);
+});
+
+test("a session that onSessionNew refused has no id", async () => {
+  const ids: unknown[] = [];
+  await using it = await site(
+    {
+      "/begin": async (ctx) => {
+        ctx.session.set("a", 1);
+        await ctx.session.commit().catch(() => ids.push(ctx.session.id));
+        await ctx.session.destroy();
+      },
+    },
+    {
+      onSessionNew: () => {
+        throw new Error("no");
+      },
+    },
+  );
+  await it.browser().get("/begin");
+  expect(ids).toEqual([undefined]);
+});
