@@ -1,0 +1,148 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { Browser } from "./lib/browser.js";
+import { cpuSeconds, startVariant } from "./lib/child.js";
+import { HOST, LOAD_CPUS, PORT } from "./lib/config.js";
+import { SCENARIOS } from "./lib/scenarios.js";
+import { fixed, median, table } from "./lib/text.js";
+import { isBare } from "./lib/variants.js";
+
+const run = promisify(execFile);
+const script = fileURLToPath(new URL("lib/rotate-cookies.lua", import.meta.url));
+
+const CONNECTIONS = 64;
+const SESSIONS = 256;
+const BASE = "bare-koa";
+
+/** What `lanai-mem` is held to, as a part of bare Koa's throughput. */
+const TARGETS = { b: 0.85, c: 0.8, d: 0.97 };
+
+const load = async (url, { path, cookies }, cookieFile, seconds) => {
+  const { stdout } = await run("taskset", [
+    ...["-c", LOAD_CPUS, "wrk", "-t2", `-c${CONNECTIONS}`, `-d${seconds}s`, "--timeout", "5s"],
+    ...["-s", script, url, "--", path, cookies ? cookieFile : "-"],
+  ]);
+  return JSON.parse(stdout.slice(stdout.lastIndexOf("JSON{") + 4));
+};
+
+const cookiesOf = async (name, port) => {
+  const lines = [];
+  for (let i = 0; i < SESSIONS; i++) {
+    const browser = new Browser(port);
+    if (isBare(name)) browser.cookies.set("sid", `${"0123456789abcdef".repeat(3)}${i}`);
+    else await browser.get("/login");
+    lines.push(browser.cookie);
+  }
+  return lines.join("\n");
+};
+
+const start = async (name, port, folder) => {
+  const server = await startVariant(name, port);
+  const cookieFile = join(folder, name);
+  writeFileSync(cookieFile, await cookiesOf(name, port));
+  return { name, server, cookieFile, url: `http://${HOST}:${port}` };
+};
+
+const sample = async ({ name, server, cookieFile, url }, scenario, { warm, seconds }) => {
+  await load(url, SCENARIOS[scenario], cookieFile, warm);
+  const before = cpuSeconds(server.pid);
+  const result = await load(url, SCENARIOS[scenario], cookieFile, seconds);
+  const cpu = cpuSeconds(server.pid) - before;
+  return {
+    scenario,
+    name,
+    perSecond: result.requests / result.seconds,
+    cpuMicros: (cpu / result.requests) * 1e6,
+    p99: result.p99,
+    errors: result.errors,
+  };
+};
+
+/** All servers are up, and in each scenario they are loaded in turn, another one first each round. */
+const measureRound = async (round, names, scenarios, options) => {
+  const folder = mkdtempSync(join(tmpdir(), "lanai-bench-"));
+  const samples = [];
+  const running = [];
+  try {
+    for (const [i, name] of names.entries()) running.push(await start(name, PORT + i, folder));
+    for (const scenario of scenarios) {
+      for (let i = 0; i < running.length; i++) {
+        const variant = running[(i + round) % running.length];
+        const taken = { round, ...(await sample(variant, scenario, options)) };
+        samples.push(taken);
+        console.error(
+          `round ${round + 1} ${scenario} ${taken.name}: ${fixed(taken.perSecond)} requests/s`,
+        );
+      }
+    }
+  } finally {
+    await Promise.all(running.map(({ server }) => server.stop()));
+    rmSync(folder, { recursive: true });
+  }
+  return samples;
+};
+
+/** Of each variant and scenario the medians; the ratio is to bare Koa in the same round. */
+const summarize = (samples, name, scenario) => {
+  const of = (wanted) => samples.filter((it) => it.name === wanted && it.scenario === scenario);
+  const mine = of(name);
+  const base = of(BASE);
+  const ratios = mine.map((it, i) => it.perSecond / base[i].perSecond);
+  return {
+    ratio: median(ratios),
+    least: Math.min(...ratios),
+    most: Math.max(...ratios),
+    perSecond: median(mine.map((it) => it.perSecond)),
+    cpuMicros: median(mine.map((it) => it.cpuMicros)),
+    p99: median(mine.map((it) => it.p99)),
+  };
+};
+
+const scenarioTable = (samples, names, scenario) => {
+  const rows = names.map((name) => {
+    const it = summarize(samples, name, scenario);
+    return [
+      name,
+      fixed(it.ratio, 2),
+      `${fixed(it.least, 2)} to ${fixed(it.most, 2)}`,
+      fixed(it.perSecond),
+      fixed(it.cpuMicros, 1),
+      fixed(it.p99, 2),
+    ];
+  });
+  const head = ["variant", "ratio", "least to most", "requests/s", "CPU µs/request", "p99 ms"];
+  return `### ${scenario}: ${SCENARIOS[scenario].label}\n\n${table(head, rows)}`;
+};
+
+const targets = (samples, scenarios) =>
+  scenarios
+    .filter((scenario) => scenario in TARGETS)
+    .map((scenario) => {
+      const { ratio } = summarize(samples, "lanai-mem", scenario);
+      const verdict = ratio >= TARGETS[scenario] ? "met" : "missed";
+      return `- lanai-mem, ${scenario} (${SCENARIOS[scenario].label}): ${fixed(ratio, 3)}, target ${TARGETS[scenario]}: ${verdict}`;
+    })
+    .join("\n");
+
+/** Requests a second over keep-alive connections, each server alone on its core. */
+export const http = async (variants, { rounds, seconds, warm, scenarios: letters }) => {
+  const names = [...new Set([BASE, ...variants])];
+  const scenarios = [...letters];
+  const samples = [];
+  for (let round = 0; round < rounds; round++) {
+    samples.push(...(await measureRound(round, names, scenarios, { seconds, warm })));
+  }
+  const failed = samples.filter((it) => it.errors > 0).map((it) => `${it.name} ${it.scenario}`);
+  if (failed.length > 0) throw new Error(`Requests failed: ${failed.join(", ")}`);
+
+  const sections = [
+    `Medians of ${rounds} rounds of ${seconds} s after ${warm} s to warm up, ${CONNECTIONS} connections, ${SESSIONS} sessions. The ratio is to ${BASE} in the same round.`,
+    ...scenarios.map((scenario) => scenarioTable(samples, names, scenario)),
+    ...(names.includes("lanai-mem") ? [targets(samples, scenarios)] : []),
+  ];
+  return { text: sections.join("\n\n"), data: samples };
+};

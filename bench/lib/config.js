@@ -1,0 +1,10 @@
+/** What the runner and the servers it starts agree on. */
+export const HOST = "127.0.0.1";
+export const PORT = Number(process.env.BENCH_PORT ?? 7400);
+/** The servers' core, and those of the load. The runner itself is wherever the system puts it. */
+export const SERVER_CPU = process.env.BENCH_SERVER_CPU ?? "0";
+export const LOAD_CPUS = process.env.BENCH_LOAD_CPUS ?? "2,3";
+
+/** How long a session of every variant lives, in milliseconds. */
+export const LIFETIME = Number(process.env.BENCH_LIFETIME ?? 24 * 60 * 60 * 1000);
+export const SECRET = "a-benchmark-only-secret-of-at-least-32-bytes";

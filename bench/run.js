@@ -1,0 +1,95 @@
+// The benchmark: `npm run bench`, see README.md.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { correctness } from "./correctness.js";
+import { http } from "./http.js";
+import { about } from "./lib/about.js";
+import { closeConnections } from "./lib/browser.js";
+import { isOurs, variantNames } from "./lib/variants.js";
+import { memory } from "./memory.js";
+import { micro } from "./micro.js";
+import { smoke } from "./smoke.js";
+
+const PARTS = { http, micro, correctness, memory };
+
+/** `expiry`: for how many milliseconds at most sessions are watched while they expire. */
+const full = {
+  rounds: 3,
+  seconds: 2,
+  warm: 1,
+  times: 3,
+  sessions: 1_000_000,
+  compare: 200_000,
+  expiry: 120_000,
+};
+const quick = {
+  rounds: 1,
+  seconds: 1,
+  warm: 1,
+  times: 1,
+  sessions: 100_000,
+  compare: 20_000,
+  expiry: 5_000,
+};
+const quickVariants = variantNames.filter((it) => isOurs(it) || it === "koa-session-mem");
+
+const count = (option, text) => {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new RangeError(`--${option} takes an integer from 1, got ${text}`);
+};
+
+const readArguments = (args) => {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      quick: { type: "boolean", default: false },
+      rounds: { type: "string" },
+      seconds: { type: "string" },
+      warm: { type: "string" },
+      scenarios: { type: "string", default: "abcd" },
+    },
+  });
+  const parts = positionals.filter((it) => it in PARTS);
+  const variants = positionals.filter((it) => !(it in PARTS));
+  const unknown = variants.filter((it) => !variantNames.includes(it));
+  if (unknown.length > 0) {
+    throw new TypeError(
+      `there is no ${unknown.join(", ")}; parts are ${Object.keys(PARTS).join(", ")}, variants ${variantNames.join(", ")}`,
+    );
+  }
+  if (!/^[abcd]+$/.test(values.scenarios)) {
+    throw new TypeError(`--scenarios takes letters of abcd, got ${values.scenarios}`);
+  }
+  const options = { ...(values.quick ? quick : full), scenarios: values.scenarios };
+  for (const option of ["rounds", "seconds", "warm"]) {
+    if (values[option] !== undefined) options[option] = count(option, values[option]);
+  }
+  return {
+    parts: parts.length > 0 ? parts : Object.keys(PARTS),
+    variants: variants.length > 0 ? variants : values.quick ? quickVariants : variantNames,
+    options,
+  };
+};
+
+const results = new URL("results/", import.meta.url);
+
+const bench = async () => {
+  const { parts, variants, options } = readArguments(process.argv.slice(2));
+  mkdirSync(results, { recursive: true });
+  console.log(`${about()}\n`);
+  await smoke(variants);
+  for (const part of parts) {
+    const { text, data } = await PARTS[part](variants, options);
+    console.log(`## ${part}\n\n${text}\n`);
+    writeFileSync(new URL(`${part}.md`, results), `${about()}\n\n${text}\n`);
+    writeFileSync(new URL(`${part}.json`, results), JSON.stringify(data, null, 1));
+  }
+  closeConnections();
+};
+
+bench().catch((error) => {
+  console.error(error instanceof TypeError || error instanceof RangeError ? error.message : error);
+  process.exit(1);
+});
