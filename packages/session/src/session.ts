@@ -30,6 +30,41 @@ const isBoolean = (value: unknown): value is boolean => typeof value === "boolea
 const isDate = (value: unknown): value is Date => value instanceof Date;
 const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array;
 
+/** How many names of one kind are kept: more than an app has, fewer than a client can invent. */
+const MAX_NAMES = 1024;
+
+/**
+ * The names under which the keys of one kind are stored. A key that recurs has one name, made and
+ * hashed once, and held once by all the sessions in memory.
+ */
+class Names {
+  readonly prefix: string;
+  readonly #known = new Map<string, string>();
+
+  constructor(prefix: string) {
+    this.prefix = prefix;
+  }
+
+  of(key: string): string {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const name = this.prefix + key;
+    if (this.#known.size < MAX_NAMES) this.#known.set(key, name);
+    return name;
+  }
+}
+
+const appNames = new Names("d:");
+const packageNames = new Map<string, Names>();
+
+function namesOf(namespace: string): Names {
+  const known = packageNames.get(namespace);
+  if (known !== undefined) return known;
+  const names = new Names(`${namespace}:`);
+  if (packageNames.size < MAX_NAMES) packageNames.set(namespace, names);
+  return names;
+}
+
 /**
  * Named values of one session. The app's are on the session itself, a package's in a
  * {@link Session.namespace} of its own; both are stored in the same commit.
@@ -41,25 +76,26 @@ const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8A
  */
 export class Entries<Data = Record<string, unknown>> {
   readonly #work: SessionWork;
-  readonly #prefix: string;
+  readonly #names: Names;
 
-  constructor(work: SessionWork, prefix: string) {
+  constructor(work: SessionWork, names: Names) {
     this.#work = work;
-    this.#prefix = prefix;
+    this.#names = names;
   }
 
   /** The value, or `undefined`. */
   get<K extends AnyKey<Data>>(key: K): Value<Data, K> | undefined {
-    return this.#work.read(this.#prefix + key) as Value<Data, K> | undefined;
+    return this.#work.read(this.#names.of(key)) as Value<Data, K> | undefined;
   }
 
   has(key: AnyKey<Data>): boolean {
-    return this.#work.has(this.#prefix + key);
+    return this.#work.has(this.#names.of(key));
   }
 
   /** All keys, sorted. */
   keys(): string[] {
-    return this.#work.names(this.#prefix).map((name) => name.slice(this.#prefix.length));
+    const { prefix } = this.#names;
+    return this.#work.names(prefix).map((name) => name.slice(prefix.length));
   }
 
   /** All keys and values, sorted by key. */
@@ -70,14 +106,14 @@ export class Entries<Data = Record<string, unknown>> {
   /** Of two requests that set one key the later commit wins; see {@link Entries.update}. */
   set<K extends AnyKey<Data>>(key: K, value: Value<Data, K>): this {
     checkKey(key);
-    this.#work.write(this.#prefix + key, value);
+    this.#work.write(this.#names.of(key), value);
     return this;
   }
 
   /** @returns Whether there was such a key. */
   delete(key: AnyKey<Data>): boolean {
     const had = this.has(key);
-    if (had) this.#work.remove(this.#prefix + key);
+    if (had) this.#work.remove(this.#names.of(key));
     return had;
   }
 
@@ -98,8 +134,8 @@ export class Entries<Data = Record<string, unknown>> {
 
   /** Takes several values out in one commit. Keys that are missing are missing in the map. */
   async popMany(keys: readonly string[]): Promise<Map<string, unknown>> {
-    const prefix = this.#prefix;
-    const popped = await this.#work.pop(keys.map((key) => prefix + key));
+    const { prefix } = this.#names;
+    const popped = await this.#work.pop(keys.map((key) => this.#names.of(key)));
     return new Map([...popped].map(([name, value]) => [name.slice(prefix.length), value]));
   }
 
@@ -118,7 +154,7 @@ export class Entries<Data = Record<string, unknown>> {
   ): Promise<Value<Data, K> | undefined> {
     checkKey(key);
     const updated = await this.#work.update(
-      this.#prefix + key,
+      this.#names.of(key),
       change as (value: unknown) => unknown,
     );
     return updated as Value<Data, K> | undefined;
@@ -215,7 +251,7 @@ export class Session<Data = SessionData> extends Entries<Data> {
   readonly #work: SessionWork;
 
   constructor(work: SessionWork) {
-    super(work, "d:");
+    super(work, appNames);
     this.#work = work;
   }
 
@@ -338,7 +374,7 @@ export class Session<Data = SessionData> extends Entries<Data> {
         `namespace(name) takes 2 to 32 lower-case letters, digits and dashes, got ${JSON.stringify(name)}`,
       );
     }
-    return new Entries<T>(this.#work, `${name}:`);
+    return new Entries<T>(this.#work, namesOf(name));
   }
 }
 
