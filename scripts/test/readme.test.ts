@@ -25,6 +25,13 @@ describe("code in a README", () => {
     expect(code).toBe(readFileSync(join(root, path), "utf8"));
   });
 
+  test.each(readmes)("%s has no other code than quotes, shell lines and transcripts", (readme) => {
+    const markdown = readFileSync(join(root, readme), "utf8");
+    const blocks = [...markdown.matchAll(/^```(\w*)\n(?:.*?\n)??```$/gms)].map(([, kind]) => kind);
+    const others = blocks.filter((kind) => kind !== "sh" && kind !== "console");
+    expect(quotes(markdown)).toHaveLength(others.length);
+  });
+
   test("is found where it stands, and only with its file's name before", () => {
     expect(readmes).toContain(join("examples", "hello", "README.md"));
     expect(readmes.filter((it) => it.includes("node_modules"))).toEqual([]);

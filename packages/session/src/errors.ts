@@ -3,7 +3,7 @@ export type SessionErrorCode =
   | "ERR_SESSION_STORE_UNAVAILABLE"
   /** An `update` met 16 conflicts in a row. Status 503. */
   | "ERR_SESSION_CONFLICT"
-  /** An explicit `commit` on a session that was destroyed or has expired. Status 401. */
+  /** An explicit `commit`, or an `update`, on a session that was destroyed or has expired. Status 401. */
   | "ERR_SESSION_GONE"
   /** A write after the response head has left. */
   | "ERR_SESSION_SENT"

@@ -11,6 +11,7 @@ export interface SessionEvent {
   readonly publicId?: string;
   /** Why: `malformed`, `unknown`, `expired`, a tracker's own word. */
   readonly reason?: string;
+  /** Of `unavailable`: the error, with the store's own as its cause. */
   readonly error?: unknown;
   /** What to do about it. */
   readonly message?: string;

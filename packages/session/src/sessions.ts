@@ -116,7 +116,9 @@ export interface SessionEnd {
 }
 
 export interface CreateSessionOptions<Data = SessionData> {
+  /** Who is signed in. */
   readonly userId?: string;
+  /** What is set. Without a user there must be something. */
   readonly values?: Partial<Data> & Record<string, unknown>;
   /** Present the id as to an HTTPS server. Default: false. */
   readonly secure?: boolean;
@@ -154,7 +156,7 @@ export interface Sessions<Data = SessionData> {
   create(
     options?: CreateSessionOptions<Data>,
   ): Promise<{ session: Session<Data>; headers: Record<string, string> }>;
-  /** The live sessions of an owner. Needs a store with an index, as the three below. */
+  /** The live sessions of an owner. Needs a store with an index, as the two below. */
   list(whose: Whose): Promise<SessionSummary[]>;
   /** Ends one session of an owner. `false`: the owner has no such session. */
   destroyByPublicId(whose: Whose, publicId: string): Promise<boolean>;

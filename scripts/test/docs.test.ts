@@ -1,0 +1,96 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "../..");
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+
+interface Row {
+  readonly ids: readonly string[];
+  readonly tests: readonly { readonly path: string; readonly name: string }[];
+}
+
+/** `V44-V50` is seven rows; a text that is no id is none. */
+const expand = (range: string): string[] => {
+  const [, letters = "", from = "1", to = letters ? from : "0"] =
+    /^([A-Z]+)(\d+)(?:-\1(\d+))?$/.exec(range) ?? [];
+  return Array.from(
+    { length: Number(to) - Number(from) + 1 },
+    (_, n) => letters + String(Number(from) + n).padStart(from.length, "0"),
+  );
+};
+
+/** The rows of a page's tables: ids, what serves them, and tests as `path` "name", one a line. */
+const rowsOf = (markdown: string): Row[] =>
+  [...markdown.matchAll(/^\| (.+?) \| .+ \| (.*`.+" )\|$/gm)].map(([, first = "", last = ""]) => ({
+    ids: first.split(", ").flatMap(expand),
+    tests: [...last.matchAll(/`([^`]+)` "(.*?)"(?=<br>| $)/g)].map(([, path = "", name = ""]) => ({
+      path,
+      name,
+    })),
+  }));
+
+/** The names of the tests and groups in a source, as they are written there. */
+const namesIn = (source: string): Set<string> => {
+  const code = source.replaceAll(/^\s*\/\/.*$/gm, "");
+  const called =
+    /(?:\b(?:test|describe|fact|interleaved)|[)`])\(\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1\s*,/g;
+  const listed = /\bname: (["'`])((?:\\.|(?!\1)[^\\])*)\1,/g;
+  return new Set(
+    [...code.matchAll(called), ...code.matchAll(listed)].map(([, , name = ""]) =>
+      name.replaceAll(/\\(.)/g, "$1"),
+    ),
+  );
+};
+
+const pages = [
+  { page: "docs/laws.md", wanted: ["S1-S17"] },
+  {
+    page: "docs/features.md",
+    wanted: [
+      ...["V34", "V38-V50", "V58-V74", "VS10-VS13"],
+      ...["P01-P02", "P05-P13", "PS5-PS8", "PS10"],
+      ...["T01-T25", "T27-T40", "TS1-TS9"],
+    ],
+  },
+];
+
+describe.each(pages)("$page", ({ page, wanted }) => {
+  const rows = rowsOf(read(page));
+
+  test("has a row for each that is asked for, and none twice", () => {
+    const ids = rows.flatMap((row) => row.ids);
+    expect(ids).toEqual(expect.arrayContaining(wanted.flatMap(expand)));
+    expect(ids).toHaveLength(new Set(ids).size);
+  });
+
+  test("names a test in every row, and one that exists", () => {
+    const lines = read(page)
+      .split("\n")
+      .filter((line) => /^\| (?!---)/.test(line));
+    const heads = read(page).match(/^\|---/gm) ?? [];
+    expect(rows).toHaveLength(lines.length - heads.length);
+    const missing = rows.flatMap(({ tests }) =>
+      tests.filter(({ path, name }) => {
+        const known = existsSync(join(root, path)) ? namesIn(read(path)) : new Set();
+        return !name.split(" > ").every((part) => known.has(part));
+      }),
+    );
+    expect(missing).toEqual([]);
+    for (const { tests } of rows) expect(tests).not.toHaveLength(0);
+  });
+});
+
+test("a test that is skipped or commented out is no test", () => {
+  const source = `
+    test("one", run);
+    test.each([1])(
+      'it\\'s %s',
+      run,
+    );
+    test.skip("two", run);
+    // test("three", run);
+    expect("four", why);
+  `;
+  expect([...namesIn(source)]).toEqual(["one", "it's %s"]);
+});
