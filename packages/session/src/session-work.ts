@@ -333,10 +333,11 @@ export class SessionWork {
       typeof userId !== "string" ||
       userId === "" ||
       userId.length > 256 ||
-      !userId.isWellFormed()
+      !userId.isWellFormed() ||
+      userId.includes("\0")
     ) {
       throw new TypeError(
-        "login(userId): userId must be a string of 1 to 256 well-formed characters",
+        "login(userId): userId must be a string of 1 to 256 well-formed characters without U+0000",
       );
     }
     const { userId: before } = this;

@@ -300,7 +300,7 @@ export class Session<Data = SessionData> extends Entries<Data> {
    * Takes effect in the request's commit. If another user was signed in, their session is destroyed,
    * and this is a new one.
    *
-   * @param userId - 1 to 256 characters.
+   * @param userId - 1 to 256 characters, none of them U+0000.
    */
   login(userId: string): void {
     this.#work.login(userId);

@@ -3,7 +3,7 @@ import type { Awaitable, IndexedStore } from "@lanai/session";
 export type Method = Exclude<keyof IndexedStore, "close" | "carriesData">;
 
 /** Comes around one call of the store: not calling `call` is a store that is away. */
-export type Around = <T>(method: Method, call: () => Awaitable<T>) => Awaitable<T>;
+type Around = <T>(method: Method, call: () => Awaitable<T>) => Awaitable<T>;
 
 /** A store that tells what it was asked, and lets a test come between. */
 export interface SteeredStore extends IndexedStore {
