@@ -24,7 +24,7 @@ const bench = async (args) => {
   checkTools();
   await install();
   await install(join(root, "bench"));
-  const built = await runNode(["node_modules/typescript/bin/tsc", "-b", "packages/session"]);
+  const built = await runNode(["node_modules/typescript/bin/tsc", "-b", "packages/session-sqlite"]);
   return built === 0 ? runNode(["bench/run.js", ...args]) : built;
 };
 

@@ -2,11 +2,13 @@
 // server. Other arguments go to Vitest: `npm test -- packages/session -t "a logout"`.
 import { install } from "./install.js";
 import { runNode } from "./node.js";
+import { installServers } from "./servers.js";
 
 const test = async (args) => {
   await install();
   const unit = args.includes("--unit");
-  // Servers that tests need are started here, unless `unit`, and stopped when Vitest is done.
+  // Each test starts and stops the servers it needs: here they only have to be on the machine.
+  if (!unit) installServers();
   return runNode([
     "node_modules/vitest/vitest.mjs",
     "run",

@@ -1,5 +1,5 @@
 import Router from "@koa/router";
-import { createSessions, memoryStore, requireSession, type Sessions } from "@lanai/session";
+import { requireSession, type Sessions } from "@lanai/session";
 import Koa, { type Context, type Middleware } from "koa";
 import { assets } from "./assets.ts";
 import { readForm } from "./form.ts";
@@ -23,8 +23,8 @@ const DAY = 24 * 60 * 60 * 1000;
 /** The page shows it. An app of your own keeps a slow hash of each user's (Argon2, scrypt). */
 const PASSWORD = "aloha";
 
-/** The app, on sessions of its own, or on those given: any store, any tracker. */
-export function porch(sessions: Sessions = createSessions({ store: memoryStore() })): Koa {
+/** The app, on any sessions: any store, any tracker. */
+export function porch(sessions: Sessions): Koa {
   const app = new Koa();
   app.use(securityHeaders);
   app.use(assets);

@@ -37,9 +37,9 @@ export class Browser {
     return this.post("/sign-in", { name, password: "aloha", ...more });
   }
 
-  /** Another one with the cookies that this one has now. */
-  clone(): Browser {
-    const twin = new Browser(this.#url);
+  /** Another one with the cookies that this one has now; at another address, if one is given. */
+  clone(url: string = this.#url): Browser {
+    const twin = new Browser(url);
     for (const [name, value] of this.cookies) twin.cookies.set(name, value);
     return twin;
   }

@@ -1,6 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createSessions, type MemoryStore, memoryStore, type Store } from "@lanai/session";
@@ -314,24 +317,50 @@ const mask = (text: string): string =>
     .replaceAll(/^Date: .*$/gm, "Date: <date>");
 
 describe("the program", () => {
+  let file: string;
+
+  beforeEach(() => {
+    const folder = mkdtempSync(join(tmpdir(), "lanai-porch-"));
+    // In a folder that isn't there yet, as after a fresh checkout.
+    file = join(folder, "data", "sessions.db");
+    return () => rmSync(folder, { recursive: true, force: true });
+  });
+
   const run = (port: string) => {
     const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
     const child = spawn(process.execPath, ["--conditions=@lanai/source", main], {
-      env: { ...process.env, PORT: port },
+      env: { ...process.env, PORT: port, SESSIONS: file },
     });
     onTestFinished(() => void child.kill());
     return child;
   };
 
+  const addressOf = async ({ stdout }: ReturnType<typeof run>): Promise<string> => {
+    const [line] = await once(createInterface(stdout), "line");
+    return /http:\/\/localhost:\d+$/.exec(line)?.[0] ?? "";
+  };
+
   test("says where it listens", async () => {
-    const [line] = await once(createInterface(run("0").stdout), "line");
-    const address = /http:\/\/localhost:\d+$/.exec(line)?.[0] ?? "";
+    const address = await addressOf(run("0"));
     expect(await new Browser(address).page("/")).toContain("Come up and sit down");
   });
 
+  test("keeps who is signed in through a restart, also one without a goodbye", async () => {
+    const first = run("0");
+    const before = new Browser(await addressOf(first));
+    await before.signIn("ada");
+    expect(await before.page("/home")).toContain('<strong class="count">1</strong>');
+    first.kill("SIGKILL");
+    await once(first, "exit");
+
+    const after = before.clone(await addressOf(run("0")));
+    expect(await after.page("/home")).toContain('<strong class="count">2</strong>');
+    expect(await after.page("/devices")).toContain("This browser");
+    expectRedirect(await after.post("/sign-out"), 303, "/sign-in");
+  });
+
   test("says what to do if the port is taken", async () => {
-    const [line] = await once(createInterface(run("0").stdout), "line");
-    const [port = ""] = /\d+$/.exec(line) ?? [];
+    const [port = ""] = /\d+$/.exec(await addressOf(run("0"))) ?? [];
     const second = run(port);
     const [complaint] = await once(createInterface(second.stderr), "line");
     expect(complaint).toBe(`Port ${port} is taken. Choose another one: PORT=3001 npm start`);

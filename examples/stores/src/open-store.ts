@@ -1,0 +1,29 @@
+import { memoryStore, type Store, sealedStore } from "@lanai/session";
+import { postgresStore } from "@lanai/session-postgres";
+import { redisStore } from "@lanai/session-redis";
+import { sqliteStore } from "@lanai/session-sqlite";
+import { Redis } from "ioredis";
+import { Pool } from "pg";
+
+/** The store of that name; where its server or file is, and its secret, comes from the environment. */
+export const openStore = async (name: string): Promise<Store> => {
+  const { SECRET = "", SQLITE_FILE = "sessions.db", REDIS_URL = "redis://localhost" } = process.env;
+  switch (name) {
+    case "memory":
+      return memoryStore();
+    case "sealed":
+      return sealedStore({ keys: [SECRET] });
+    case "sqlite":
+      return sqliteStore(SQLITE_FILE);
+    case "redis":
+      return redisStore(new Redis(REDIS_URL));
+    case "postgres": {
+      const pool = new Pool({ connectionTimeoutMillis: 2000, query_timeout: 2000 });
+      const store = postgresStore(pool);
+      await store.migrate();
+      return store;
+    }
+    default:
+      throw new TypeError(`STORE must be memory, sealed, sqlite, redis or postgres, got ${name}`);
+  }
+};

@@ -1,0 +1,191 @@
+import {
+  type Change,
+  type CommitResult,
+  changed,
+  type Ended,
+  expiresAt,
+  type Key,
+  type Loaded,
+  RENEWED_FOR,
+  SessionError,
+  type SessionRecord,
+  type Store,
+} from "@lanai/session";
+import { type Entry, isMarker, type Living, readEntry, type Written, writeEntry } from "./entry.ts";
+import { knownOptions } from "./known-options.ts";
+import { Turns } from "./turns.ts";
+
+/**
+ * A store made of one that can only get, set and destroy. Its type says what it can't do; the names
+ * are the limits of `storeConformance` in `@lanai/session/testing`.
+ *
+ * - *Everywhere*: `index`, find sessions by owner.
+ * - *Across processes*, where a store that only gets and sets can't compare: `final` (a writer
+ *   beside a logout can bring the session back), `merge` (of two concurrent commits one can be
+ *   lost), `once` (of two concurrent `pop`s, `update`s or renewals both can succeed). In one
+ *   process, calls on one session take turns, and these laws hold.
+ */
+export interface CompatStore extends Store {
+  readonly limits: {
+    readonly everywhere: readonly ["index"];
+    readonly acrossProcesses: readonly ["final", "merge", "once"];
+  };
+}
+
+export interface CompatStoreOptions {
+  /**
+   * The current time in milliseconds since the epoch: a wrapped store has no clock to ask, so the
+   * clocks of an app's servers must agree. Default: `Date.now`.
+   */
+  readonly clock?: () => number;
+}
+
+/** The wrapped store, whichever its kind. */
+export interface Backing {
+  get(key: Key): Promise<unknown>;
+  /** Keeps it for at least `ttl` milliseconds. */
+  set(key: Key, stored: { lanai: Written }, ttl: number): Promise<void>;
+  destroy(key: Key): Promise<void>;
+}
+
+const LIMITS: CompatStore["limits"] = {
+  everywhere: ["index"],
+  acrossProcesses: ["final", "merge", "once"],
+};
+
+const REMEMBERED_OPERATIONS = 8;
+/** A hundred years: what every store can count, where `Infinity` is not. */
+const LONGEST = 100 * 365 * 86_400_000;
+
+const NONE: Loaded = Object.freeze({ status: "none" });
+const RENEWED: Loaded & CommitResult = Object.freeze({ status: "renewed" });
+const GONE: CommitResult = Object.freeze({ status: "gone" });
+
+/** `wrapped` is the store itself: what is done with it elsewhere in the process takes turns too. */
+export const compatStore = (
+  wrapped: object,
+  backing: Backing,
+  { clock = Date.now }: CompatStoreOptions,
+): CompatStore => {
+  const turns = Turns.of(wrapped);
+
+  const read = async (key: Key): Promise<Entry | undefined> => readEntry(await backing.get(key));
+
+  const unlessOver = (entry: Entry | undefined): Entry | undefined =>
+    entry && endOf(entry) > clock() ? entry : undefined;
+
+  const save = (key: Key, entry: Entry): Promise<void> => {
+    // A change may end its session, and must be found if it is sent again.
+    const ttl = Math.max(endOf(entry) - clock(), RENEWED_FOR);
+    return backing.set(key, { lanai: writeEntry(entry) }, Math.min(ttl, LONGEST));
+  };
+
+  const isAlive = async (key: Key): Promise<boolean> => {
+    const entry = unlessOver(await read(key));
+    return entry !== undefined && (!isMarker(entry) || isAlive(entry.successor));
+  };
+
+  /** `followed`: the session was reached by a key that it had before. */
+  const commit = (key: Key, change: Change, followed = false): Promise<CommitResult> =>
+    turns.take(key, async () => {
+      const entry = await read(key);
+      if (!entry) return GONE;
+      if (!isMarker(entry) && entry.operations.includes(change.operation)) {
+        return { status: "saved", key };
+      }
+      if (!unlessOver(entry)) return GONE;
+      if (isMarker(entry)) return commit(entry.successor, change, true);
+
+      const { record, operations } = entry;
+      if (followed && change.renewTo !== undefined) return RENEWED;
+      if (!holds(change, record)) return { status: "conflict", record };
+
+      const next: Living = {
+        record: changed(record, change, clock()),
+        operations: [...operations, change.operation].slice(-REMEMBERED_OPERATIONS),
+      };
+      if (change.renewTo !== undefined) return renew(key, change.renewTo, next);
+      await save(key, next);
+      return { status: "saved", key };
+    });
+
+  const renew = async (key: Key, renewTo: Key, next: Living): Promise<CommitResult> => {
+    if (unlessOver(await read(renewTo))) throw taken();
+    await save(renewTo, next);
+    await save(key, { successor: renewTo, until: clock() + RENEWED_FOR });
+    // Another process may have written under the old key at the same time: the last one counts.
+    const left = unlessOver(await read(key));
+    if (left && isMarker(left) && left.successor === renewTo) {
+      return { status: "saved", key: renewTo };
+    }
+    await backing.destroy(renewTo);
+    if (!left) return GONE;
+    return isMarker(left) ? RENEWED : { status: "conflict", record: left.record };
+  };
+
+  const destroy = (key: Key): Promise<Ended | undefined> =>
+    turns.take(key, async () => {
+      const entry = unlessOver(await read(key));
+      if (!entry) return undefined;
+      // The successor first: if that fails, the old key still leads to it.
+      const ended = isMarker(entry) ? await destroy(entry.successor) : endedOf(entry.record);
+      await backing.destroy(key);
+      return ended;
+    });
+
+  return {
+    limits: LIMITS,
+
+    async load(key) {
+      const entry = unlessOver(await read(key));
+      if (!entry) return NONE;
+      if (!isMarker(entry)) return { status: "live", record: entry.record, now: clock() };
+      return (await isAlive(entry.successor)) ? RENEWED : NONE;
+    },
+
+    create: (key, { operation, publicId, values, owners, idle, absolute }) =>
+      turns.take(key, async () => {
+        const entry = unlessOver(await read(key));
+        if (entry && !isMarker(entry) && entry.operations.includes(operation)) return key;
+        if (entry) throw taken();
+        const now = clock();
+        const instants = { createdAt: now, startedAt: now, seenAt: now };
+        const record = { publicId, values, owners, ...instants, idle, absolute };
+        await save(key, { record, operations: [operation] });
+        return key;
+      }),
+
+    commit: (key, change) => commit(key, change),
+    destroy,
+  };
+};
+
+const taken = () => new SessionError("ERR_SESSION_KEY_TAKEN", "the key is in use");
+
+const endOf = (entry: Entry): number => (isMarker(entry) ? entry.until : expiresAt(entry.record));
+
+const endedOf = ({ publicId, owners }: SessionRecord): Ended => ({ publicId, owners });
+
+const holds = ({ expect }: Change, { values }: SessionRecord): boolean => {
+  for (const [name, text] of expect ?? []) if (values.get(name) !== text) return false;
+  return true;
+};
+
+/** @throws {TypeError} for what is no store, and for an option that doesn't exist or can't be. */
+export const checkArguments = (
+  owner: string,
+  store: unknown,
+  example: string,
+  options: CompatStoreOptions,
+  known: readonly string[],
+): void => {
+  const has = (method: string) =>
+    typeof (store as Record<string, unknown> | null | undefined)?.[method] === "function";
+  if (!["get", "set", "destroy"].every(has)) {
+    throw new TypeError(`${owner}: the store must have get, set and destroy, such as ${example}`);
+  }
+  knownOptions(owner, options, known);
+  if (options.clock !== undefined && typeof options.clock !== "function") {
+    throw new TypeError(`${owner}: clock must be a function, got ${typeof options.clock}`);
+  }
+};

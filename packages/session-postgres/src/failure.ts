@@ -1,0 +1,46 @@
+/** SQLSTATE, as pg's errors carry it (PostgreSQL, Appendix A). */
+export const UNIQUE_VIOLATION = "23505";
+const SERIALIZATION_FAILURE = "40001";
+const DEADLOCK_DETECTED = "40P01";
+const INSUFFICIENT_PRIVILEGE = "42501";
+const UNDEFINED_TABLE = "42P01";
+const UNDEFINED_COLUMN = "42703";
+
+export const codeOf = (error: unknown): unknown => (error as { code?: unknown } | undefined)?.code;
+
+/** Nothing was applied, and the same again may succeed. */
+export const mayBeTriedAgain = (error: unknown): boolean =>
+  codeOf(error) === SERIALIZATION_FAILURE || codeOf(error) === DEADLOCK_DETECTED;
+
+/** Whether the server refused one statement, and the connection is as good as before. */
+export const leavesTheConnection = (error: unknown): boolean =>
+  (error as { severity?: unknown } | undefined)?.severity === "ERROR";
+
+const adviceFor = (code: unknown): string => {
+  switch (code) {
+    case UNDEFINED_TABLE:
+    case UNDEFINED_COLUMN:
+      return ": call `await store.migrate()` before the app listens, or run the SQL of `store.schema`";
+    case INSUFFICIENT_PRIVILEGE:
+      return (
+        ": the role of the pool needs SELECT, INSERT, UPDATE and DELETE on the store's two tables;" +
+        " only migrate() needs to create them"
+      );
+    default:
+      return "";
+  }
+};
+
+/**
+ * What went wrong, for a `cause`: message and code alone. pg's own error also carries the values of
+ * the row (`detail`), and a connection's carries addresses.
+ */
+export const failure = (error: unknown): Error => {
+  const code = codeOf(error);
+  const message =
+    error instanceof Error && error.message !== "" ? error.message : "PostgreSQL failed";
+  return Object.assign(
+    new Error(`postgresStore: ${message}${adviceFor(code)}`),
+    typeof code === "string" && { code },
+  );
+};

@@ -1,0 +1,236 @@
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { NewRecord } from "@lanai/session";
+import { postgresStore } from "@lanai/session-postgres";
+import type { Pool } from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { age, type Database, fill, newTable, quietStore, startDatabase } from "./database.ts";
+
+const MINUTE = 60_000;
+
+let database: Database;
+let pool: Pool;
+let table: string;
+
+beforeAll(async () => {
+  database = await startDatabase({ fsync: "off" });
+  pool = database.pool();
+}, MINUTE);
+
+afterAll(() => database[Symbol.asyncDispose]());
+
+beforeEach(() => {
+  table = newTable();
+});
+
+afterEach(() => vi.useRealTimers());
+
+const record = (more: Partial<NewRecord> = {}): NewRecord => ({
+  operation: randomUUID(),
+  publicId: randomUUID(),
+  values: new Map(),
+  owners: new Set(),
+  idle: MINUTE,
+  absolute: MINUTE,
+  ...more,
+});
+
+const count = async (name: string): Promise<number> => {
+  const { rows } = await pool.query(`SELECT count(*)::int AS count FROM ${name}`);
+  return rows[0].count;
+};
+
+describe("migrate", () => {
+  test("creates the tables, also when many processes do at once, and again is harmless", async () => {
+    const stores = Array.from({ length: 8 }, () => quietStore(database.pool(), { table }));
+    await Promise.all(stores.map((store) => store.migrate()));
+    await stores[0]?.create("ab.key", record());
+    await Promise.all(stores.map((store) => store.migrate()));
+    expect(await stores[1]?.load("ab.key")).toMatchObject({ status: "live" });
+  });
+
+  test("keeps two tables apart, and one in another schema", async () => {
+    await pool.query("CREATE SCHEMA app");
+    const stores = [table, `${table}_b`, "app.sessions", "app.order"].map((name) =>
+      quietStore(pool, { table: name }),
+    );
+    for (const [n, store] of stores.entries()) {
+      await store.migrate();
+      await store.create(`ab.${n}`, record());
+    }
+    for (const [n, store] of stores.entries()) {
+      for (const other of stores.keys()) {
+        expect(await store.load(`ab.${other}`)).toMatchObject({
+          status: other === n ? "live" : "none",
+        });
+      }
+    }
+  });
+});
+
+describe("schema", () => {
+  test("is what migrate runs, and may be run by hand, also twice", async () => {
+    const store = quietStore(pool, { table });
+    await pool.query(store.schema);
+    await pool.query(store.schema);
+    await store.create("ab.key", record());
+    await store.migrate();
+    expect(await store.load("ab.key")).toMatchObject({ status: "live" });
+  });
+
+  test("is in the file schema.sql", () => {
+    const file = readFileSync(new URL("../schema.sql", import.meta.url), "utf8");
+    expect(file).toBe(quietStore(pool).schema);
+  });
+});
+
+describe("a key", () => {
+  test("that one create asks for several times at once is given once, and answered each time", async () => {
+    const stores = [pool, database.pool()].map((it) => quietStore(it, { table }));
+    await stores[0]?.migrate();
+    for (let round = 0; round < 20; round++) {
+      const key = `ab.${round}`;
+      const once = record();
+      const keys = await Promise.all([...stores, ...stores].map((it) => it.create(key, once)));
+      expect(keys).toEqual(Array(4).fill(key));
+    }
+    expect(await count(table)).toBe(20);
+  });
+
+  test("of a session that has expired is free before it is swept", async () => {
+    const store = quietStore(pool, { table });
+    await store.migrate();
+    await store.create("ab.1", record());
+    await store.create("ab.2", record());
+    await age(pool, table, 2 * MINUTE);
+    await store.create("ab.1", record({ values: new Map([["a", "new"]]) }));
+    await store.commit("ab.1", { operation: "renewal", renewTo: "ab.2" });
+    expect(await store.load("ab.2")).toMatchObject({ record: { values: new Map([["a", "new"]]) } });
+  });
+});
+
+describe("sweep", () => {
+  const filled = async (rows: number, idle: number) => {
+    const store = quietStore(pool, { table });
+    await store.migrate();
+    await fill(pool, table, { rows, idle });
+    return store;
+  };
+
+  test("deletes all that has expired, and nothing that lives, by two at once", async () => {
+    const store = await filled(2500, -1);
+    await fill(pool, table, { rows: 10, idle: MINUTE });
+    const swept = await Promise.all([
+      store.sweep(),
+      quietStore(database.pool(), { table }).sweep(),
+    ]);
+    expect(swept[0] + swept[1]).toBe(2500);
+    expect(await count(table)).toBe(10);
+    expect(await store.sweep()).toBe(0);
+  });
+
+  test("forgets the keys of renewed sessions after their minute", async () => {
+    const store = quietStore(pool, { table });
+    await store.migrate();
+    await store.create("ab.1", record({ idle: 60 * MINUTE, absolute: Infinity }));
+    await store.commit("ab.1", { operation: "1", renewTo: "ab.2" });
+    await age(pool, table, 50_000);
+    await store.commit("ab.2", { operation: "2", renewTo: "ab.3" });
+    await age(pool, table, 20_000);
+    await store.sweep();
+    expect(await count(`${table}_renewed`)).toBe(1);
+    expect(await store.load("ab.2")).toEqual({ status: "renewed" });
+    expect(await store.load("ab.3")).toMatchObject({ status: "live" });
+  });
+
+  test("waits for no one: what another transaction holds is left for later", async () => {
+    const store = await filled(3, -1);
+    const holder = await pool.connect();
+    await holder.query(`BEGIN; SELECT * FROM ${table} LIMIT 1 FOR UPDATE`);
+    expect(await store.sweep()).toBe(2);
+    await holder.query("ROLLBACK");
+    holder.release();
+    expect(await store.sweep()).toBe(1);
+  });
+
+  test("runs by itself every minute, until the store is closed", async () => {
+    await filled(3, -1);
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const store = postgresStore(pool, { table });
+    vi.advanceTimersByTime(59_999);
+    expect(await count(table)).toBe(3);
+    vi.advanceTimersByTime(1);
+    await vi.waitFor(async () => expect(await count(table)).toBe(0), 5000);
+    store.close();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("that fails by itself is a warning, once until one succeeds", async () => {
+    const warn = vi.spyOn(process, "emitWarning").mockReturnValue();
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    const sweeping = database.pool({ max: 1 });
+    const store = postgresStore(sweeping, { table, sweepInterval: 1000 });
+    const released = vi.fn();
+    sweeping.on("release", released);
+    const rounds = async (count: number) => {
+      for (let round = 0; round < count; round++) {
+        const before = released.mock.calls.length;
+        vi.advanceTimersByTime(1000);
+        await vi.waitFor(() => expect(released.mock.calls.length).toBeGreaterThan(before), 5000);
+        await new Promise(setImmediate);
+      }
+    };
+    await rounds(2);
+    expect(warn.mock.calls).toEqual([[expect.stringContaining("call `await store.migrate()`")]]);
+    await store.migrate();
+    await rounds(1);
+    await pool.query(`DROP TABLE ${table}`);
+    await rounds(2);
+    expect(warn).toHaveBeenCalledTimes(2);
+    store.close();
+    warn.mockRestore();
+  });
+});
+
+describe("an owner's sessions", () => {
+  test("are found by the index, whatever the planner knows of the values", async () => {
+    const store = quietStore(pool, { table });
+    await store.migrate();
+    await fill(pool, table, { rows: 20_000, idle: MINUTE, owner: "'user:' || n / 2" });
+    await pool.query(`ANALYZE ${table}`);
+    const client = await pool.connect();
+    await client.query(`SET plan_cache_mode = force_generic_plan;
+      PREPARE find(text) AS SELECT public_id FROM ${table}
+      WHERE owners @> ARRAY[$1::text] AND expires_at > 0`);
+    const { rows } = await client.query("EXPLAIN (FORMAT JSON) EXECUTE find('user:7')");
+    client.release(true);
+    expect(JSON.stringify(rows)).toContain("Bitmap Index Scan");
+    expect(await store.list("user:7")).toHaveLength(2);
+    expect(await store.destroyAll("user:7")).toHaveLength(2);
+  });
+
+  test("are ended by those who end other owners' too, without a deadlock", async () => {
+    const store = quietStore(pool, { table });
+    const other = quietStore(database.pool(), { table });
+    await store.migrate();
+    const deadlocks = async () => {
+      const { rows } = await pool.query("SELECT sum(deadlocks)::int AS n FROM pg_stat_database");
+      return rows[0].n;
+    };
+    const before = await deadlocks();
+    for (let round = 0; round < 20; round++) {
+      for (let n = 0; n < 10; n++) {
+        const owners = new Set(["user:ada", "client:1"]);
+        await store.create(`ab.${round}.${n}`, record({ owners }));
+      }
+      const ended = await Promise.all([
+        store.destroyAll("user:ada"),
+        other.destroyAll("client:1"),
+        store.destroyAll("client:1"),
+        other.destroyAll("user:ada"),
+      ]);
+      expect(ended.flat()).toHaveLength(10);
+    }
+    expect(await deadlocks()).toBe(before);
+  });
+});

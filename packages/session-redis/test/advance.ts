@@ -1,0 +1,54 @@
+import { Redis } from "ioredis";
+import type { RedisServer } from "../../../scripts/services/redis.ts";
+
+/** Moves everything that was stored under a prefix into the past, in one step. */
+const SHIFT = `
+local prefix, ms, cursor = ARGV[1], tonumber(ARGV[2]), '0'
+local keys = {}
+repeat
+  local page = redis.call('SCAN', cursor, 'MATCH', '*' .. prefix .. '*', 'COUNT', 1000)
+  cursor = page[1]
+  for _, key in ipairs(page[2]) do keys[key] = true end
+until cursor == '0'
+
+local function past(time) return string.format('%.0f', time - ms) end
+
+for key in pairs(keys) do
+  local left = redis.call('PTTL', key)
+  if redis.call('TYPE', key).ok == 'zset' then
+    local members = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for n = 1, #members, 2 do redis.call('ZINCRBY', key, -ms, members[n]) end
+  else
+    local state, operations, owned = unpack(redis.call('HMGET', key, 'm', 'r', 'o'))
+    if state then
+      redis.call('HSET', key, 'm', (string.gsub(state, '^(%d+) (%d+) (%d+)', function(a, b, c)
+        return past(a) .. ' ' .. past(b) .. ' ' .. past(c)
+      end)))
+    end
+    if operations then
+      local all = cjson.decode(operations)
+      for n = 1, #all, 2 do all[n] = all[n] - ms end
+      redis.call('HSET', key, 'r', cjson.encode(all))
+    end
+    if owned then
+      local all = cjson.decode(owned)
+      all[1] = all[1] - ms
+      redis.call('HSET', key, 'o', cjson.encode(all))
+    end
+  end
+  if left >= 0 then redis.call('PEXPIRE', key, left - ms) end
+end
+`;
+
+/** On the one server, or each node of a cluster. */
+export async function advance(
+  servers: readonly RedisServer[],
+  prefix: string,
+  ms: number,
+): Promise<void> {
+  for (const { port } of servers) {
+    const redis = new Redis(port);
+    await redis.call("EVAL", SHIFT, "0", prefix, `${ms}`);
+    redis.disconnect();
+  }
+}

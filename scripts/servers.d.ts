@@ -1,0 +1,2 @@
+export declare const programPath: (name: string) => string;
+export declare const installServers: () => void;

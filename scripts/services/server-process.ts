@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { programPath } from "../servers.js";
+
+export interface ServerProgram {
+  /** A name that `scripts/servers.js` finds. */
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Where it runs; its files are here. */
+  readonly folder: string;
+  /** What it writes, to either output, when it is ready. */
+  readonly ready: RegExp;
+  /** Whom it runs as. Default: whoever runs the tests. */
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+const START_TIMEOUT = 20_000;
+
+/**
+ * A server that a test has started, as a process group of its own. It ends with the test's process
+ * at the latest.
+ */
+export class ServerProcess {
+  readonly #program: ServerProgram;
+  #child: ChildProcess | undefined;
+
+  constructor(program: ServerProgram) {
+    this.#program = program;
+  }
+
+  /** Resolves when it is ready. @throws with what it wrote, if it isn't within 20 s. */
+  start(): Promise<void> {
+    const { program, args, folder, ready, ...user } = this.#program;
+    const child = spawn(programPath(program), args, {
+      ...user,
+      cwd: folder,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    const endWithUs = () => this.#signal("SIGKILL");
+    process.once("exit", endWithUs);
+    child.once("exit", () => process.off("exit", endWithUs));
+
+    let written = "";
+    return new Promise((resolve, reject) => {
+      const fail = (what: string) => {
+        this.#signal("SIGKILL");
+        reject(new Error(`${program} ${what}:\n${written}`));
+      };
+      const timer = setTimeout(fail, START_TIMEOUT, "was not ready in time");
+      const read = (chunk: Buffer) => {
+        // Read on also when it is ready: a full pipe would stop the server.
+        if (written.length < 100_000) written += chunk;
+        if (!ready.test(written)) return;
+        clearTimeout(timer);
+        resolve();
+      };
+      child.stdout?.on("data", read);
+      child.stderr?.on("data", read);
+      child.once("error", (error) => {
+        clearTimeout(timer);
+        reject(error);
+      });
+      child.once("exit", (code) => {
+        clearTimeout(timer);
+        fail(`ended with ${code}`);
+      });
+    });
+  }
+
+  /** Ends it at once, or as `signal` says, and waits until it has ended. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    const child = this.#child;
+    if (!child || !this.#isRunning(child)) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    this.#signal(signal);
+    // One that is frozen hears of nothing but SIGKILL.
+    if (signal !== "SIGKILL") this.#signal("SIGCONT");
+    await ended;
+  }
+
+  /** Stops it without an end: connections stay open, nothing is answered. */
+  freeze(): void {
+    this.#signal("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#signal("SIGCONT");
+  }
+
+  #isRunning(child: ChildProcess): boolean {
+    return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const child = this.#child;
+    if (child?.pid && this.#isRunning(child)) process.kill(-child.pid, signal);
+  }
+}
+
+/** A port of loopback that was free a moment ago. */
+export const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+
+/** A new folder for a server's files; `remove` when the server has ended. */
+export const temporaryFolder = (name: string): { path: string; remove(): void } => {
+  const path = mkdtempSync(join(tmpdir(), `lanai-${name}-`));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+};
