@@ -9,8 +9,9 @@ import { isOurs, variantNames } from "./lib/variants.js";
 import { memory } from "./memory.js";
 import { micro } from "./micro.js";
 import { smoke } from "./smoke.js";
+import { sqliteSize } from "./sqlite-size.js";
 
-const PARTS = { http, micro, correctness, memory };
+const PARTS = { http, micro, correctness, memory, "sqlite-size": sqliteSize };
 
 /** `expiry`: for how many milliseconds at most sessions are watched while they expire. */
 const full = {
