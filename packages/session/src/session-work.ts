@@ -732,21 +732,23 @@ export class SessionWork {
     const addOwners = this.#ownersToAdd(record);
     const unchanged = set.size === 0 && remove === undefined && addOwners === undefined;
     if (unchanged && !this.#renew && this.#persist === undefined) return undefined;
-    return {
-      touch: true,
-      ...(set.size > 0 && { set }),
-      ...(remove && { delete: remove }),
-      ...(addOwners && { addOwners }),
-      ...(login && { restart: true, idle: idleTimeout, absolute: absoluteTimeout }),
-      ...(this.#persist !== undefined && {
-        idle: this.#persist,
-        absolute: Math.max(login ? absoluteTimeout : record.absolute, this.#persist),
-      }),
-    };
+    // Not spread together: this is on the path of every request that writes.
+    const change: { -readonly [name in keyof Changes]: Changes[name] } = { touch: true };
+    if (set.size > 0) change.set = set;
+    if (remove) change.delete = remove;
+    if (addOwners) change.addOwners = addOwners;
+    if (login)
+      Object.assign(change, { restart: true, idle: idleTimeout, absolute: absoluteTimeout });
+    if (this.#persist !== undefined) {
+      change.idle = this.#persist;
+      change.absolute = Math.max(login ? absoluteTimeout : record.absolute, this.#persist);
+    }
+    return change;
   }
 
   #ownersToAdd(record: SessionRecord): Set<string> | undefined {
-    const missing = [...(this.#newOwners ?? [])].filter((it) => !record.owners.has(it));
+    if (this.#newOwners === undefined) return undefined;
+    const missing = [...this.#newOwners].filter((it) => !record.owners.has(it));
     return missing.length > 0 ? new Set(missing) : undefined;
   }
 
