@@ -4,7 +4,9 @@ import {
   changed,
   type Ended,
   expiresAt,
+  holds,
   type Key,
+  knownOptions,
   type Loaded,
   RENEWED_FOR,
   SessionError,
@@ -12,7 +14,6 @@ import {
   type Store,
 } from "@lanai/session";
 import { type Entry, isMarker, type Living, readEntry, type Written, writeEntry } from "./entry.ts";
-import { knownOptions } from "./known-options.ts";
 import { Turns } from "./turns.ts";
 
 /**
@@ -165,11 +166,6 @@ const taken = () => new SessionError("ERR_SESSION_KEY_TAKEN", "the key is in use
 const endOf = (entry: Entry): number => (isMarker(entry) ? entry.until : expiresAt(entry.record));
 
 const endedOf = ({ publicId, owners }: SessionRecord): Ended => ({ publicId, owners });
-
-const holds = ({ expect }: Change, { values }: SessionRecord): boolean => {
-  for (const [name, text] of expect ?? []) if (values.get(name) !== text) return false;
-  return true;
-};
 
 /** @throws {TypeError} for what is no store, and for an option that doesn't exist or can't be. */
 export const checkArguments = (

@@ -1,7 +1,6 @@
 import { inspect } from "node:util";
-import type { Session, SessionMiddleware, Sessions } from "@lanai/session";
+import { knownOptions, type Session, type SessionMiddleware, type Sessions } from "@lanai/session";
 import type { ExtendableContext } from "koa";
-import { knownOptions } from "./known-options.ts";
 
 type Callback = (error?: unknown) => void;
 

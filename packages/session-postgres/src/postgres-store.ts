@@ -5,6 +5,7 @@ import {
   type Ended,
   type IndexedStore,
   type Key,
+  knownOptions,
   type Loaded,
   type NewRecord,
   SessionError,
@@ -353,15 +354,7 @@ const checkOptions = (pool: PostgresPool, options: PostgresStoreOptions) => {
   if (typeof pool?.connect !== "function" || typeof pool.on !== "function") {
     throw new TypeError("postgresStore(pool): pool must be a Pool of pg");
   }
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`postgresStore: the options must be an object, got ${typeof options}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.includes(name)) continue;
-    throw new TypeError(
-      `postgresStore: there is no option "${name}": its options are ${OPTIONS.join(", ")}`,
-    );
-  }
+  knownOptions("postgresStore", options, OPTIONS);
   const { table, prepare, sweepInterval } = options;
   if (table !== undefined && typeof table !== "string") {
     throw new TypeError(`postgresStore: table must be a string, got ${typeof table}`);

@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { knownOptions } from "@lanai/session";
 import type { Target } from "./open-database.ts";
 
 export interface SqliteStoreOptions {
@@ -31,14 +32,7 @@ const OPTIONS: readonly string[] = [
 
 export function validate(target: Target, options: SqliteStoreOptions): void {
   checkTarget(target);
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`sqliteStore: the options must be an object, got ${typeof options}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.includes(name)) continue;
-    const known = OPTIONS.join(", ");
-    throw new TypeError(`sqliteStore: there is no option "${name}": its options are ${known}`);
-  }
+  knownOptions("sqliteStore", options, OPTIONS);
   const { table, busyTimeout, sweepInterval, clock } = options;
   if (table !== undefined && !/^[a-z_][a-z0-9_]{0,63}$/i.test(table)) {
     throw new TypeError(

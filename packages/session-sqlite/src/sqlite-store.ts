@@ -1,10 +1,10 @@
 import type { DatabaseSync } from "node:sqlite";
 import {
   type Awaitable,
-  type Change,
   type CommitResult,
   changed,
   type Ended,
+  holds,
   type IndexedStore,
   type Key,
   type Loaded,
@@ -178,9 +178,3 @@ const endedBy = (rows: readonly object[]): Ended[] =>
     publicId: public_id,
     owners: new Set(readTexts(owners)),
   }));
-
-const holds = ({ expect }: Change, { values }: SessionRecord) => {
-  if (!expect) return true;
-  for (const [name, text] of expect) if (values.get(name) !== text) return false;
-  return true;
-};

@@ -2,9 +2,16 @@ import type { Change, SessionRecord } from "./store.ts";
 
 type Changes = Omit<Change, "operation">;
 
+/** For authors of stores: whether the entries are as the change expects them. */
+export function holds({ expect }: Changes, { values }: SessionRecord): boolean {
+  if (expect === undefined) return true;
+  for (const [name, text] of expect) if (values.get(name) !== text) return false;
+  return true;
+}
+
 /**
- * For authors of stores: the record after a change; its values and its owners are the same objects where none of them
- * changes. Whether the change may be applied was judged before.
+ * For authors of stores: the record after a change; its values and its owners are the same objects
+ * where none of them changes. Whether the change may be applied was judged before.
  */
 export function changed(record: SessionRecord, change: Changes, now: number): SessionRecord {
   return {

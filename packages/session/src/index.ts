@@ -1,4 +1,4 @@
-export { changed } from "./changed.ts";
+export { changed, holds } from "./changed.ts";
 export { type CookieTrackerOptions, cookieTracker } from "./cookie-tracker.ts";
 export { SessionError, type SessionErrorCode, type SessionErrorOptions } from "./errors.ts";
 export type { SessionEvent, SessionEventName } from "./events.ts";
@@ -6,6 +6,7 @@ export { firstOf } from "./first-of.ts";
 export { type HeaderTrackerOptions, headerTracker } from "./header-tracker.ts";
 export type { Id, IdGenerator } from "./id-generator.ts";
 export { type IndexedStore, isIndexed } from "./indexed-store.ts";
+export { knownOptions } from "./known-options.ts";
 export { type MemoryStore, type MemoryStoreOptions, memoryStore } from "./memory-store.ts";
 export { type QueryTrackerOptions, queryTracker } from "./query-tracker.ts";
 export { randomIds } from "./random-ids.ts";

@@ -1,5 +1,5 @@
 /**
- * Refuses an option that doesn't exist, so that a misspelt or foreign one never passes for set.
+ * For authors of stores and trackers: refuses an option that doesn't exist, so that a misspelt or foreign one never passes for set.
  *
  * @param owner - The factory that was called, as its user writes it.
  * @param options - What it was called with.

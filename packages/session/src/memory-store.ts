@@ -1,4 +1,4 @@
-import { changed } from "./changed.ts";
+import { changed, holds } from "./changed.ts";
 import { SessionError } from "./errors.ts";
 import type { IndexedStore } from "./indexed-store.ts";
 import { Recent } from "./internal/recent.ts";
@@ -340,12 +340,6 @@ export const memoryStore = (options: MemoryStoreOptions = {}): MemoryStore => {
 };
 
 const isOver = (session: Session, now: number) => expiresAt(session.record) <= now;
-
-const holds = ({ expect }: Change, { values }: SessionRecord) => {
-  if (!expect) return true;
-  for (const [name, text] of expect) if (values.get(name) !== text) return false;
-  return true;
-};
 
 const checkOptions = (options: MemoryStoreOptions) => {
   knownOptions("memoryStore", options, ["maxSessions", "maxBytes", "clock"]);
