@@ -62,28 +62,38 @@ const sample = async ({ name, server, cookieFile, url }, scenario, { warm, secon
   };
 };
 
-/** All servers are up, and in each scenario they are loaded in turn, another one first each round. */
-const measureRound = async (round, names, scenarios, options) => {
-  const folder = mkdtempSync(join(tmpdir(), "lanai-bench-"));
+/** Every server in every scenario, in turn, another one first each round. */
+const measureRound = async (round, running, scenarios, options) => {
   const samples = [];
+  for (const scenario of scenarios) {
+    for (let i = 0; i < running.length; i++) {
+      const variant = running[(i + round) % running.length];
+      const taken = { round, ...(await sample(variant, scenario, options)) };
+      samples.push(taken);
+      console.error(
+        `round ${round} ${scenario} ${taken.name}: ${fixed(taken.perSecond)} requests/s`,
+      );
+    }
+  }
+  return samples;
+};
+
+/** All servers stay up. In round 0 they learn what they will do: its samples don't count. */
+const measure = async (names, scenarios, rounds, options) => {
+  const folder = mkdtempSync(join(tmpdir(), "lanai-bench-"));
   const running = [];
   try {
     for (const [i, name] of names.entries()) running.push(await start(name, PORT + i, folder));
-    for (const scenario of scenarios) {
-      for (let i = 0; i < running.length; i++) {
-        const variant = running[(i + round) % running.length];
-        const taken = { round, ...(await sample(variant, scenario, options)) };
-        samples.push(taken);
-        console.error(
-          `round ${round + 1} ${scenario} ${taken.name}: ${fixed(taken.perSecond)} requests/s`,
-        );
-      }
+    await measureRound(0, running, scenarios, options);
+    const samples = [];
+    for (let round = 1; round <= rounds; round++) {
+      samples.push(...(await measureRound(round, running, scenarios, options)));
     }
+    return samples;
   } finally {
     await Promise.all(running.map(({ server }) => server.stop()));
     rmSync(folder, { recursive: true });
   }
-  return samples;
 };
 
 /** Of each variant and scenario the medians; the ratio is to bare Koa in the same round. */
@@ -132,15 +142,12 @@ const targets = (samples, scenarios) =>
 export const http = async (variants, { rounds, seconds, warm, scenarios: letters }) => {
   const names = [...new Set([BASE, ...variants])];
   const scenarios = [...letters];
-  const samples = [];
-  for (let round = 0; round < rounds; round++) {
-    samples.push(...(await measureRound(round, names, scenarios, { seconds, warm })));
-  }
+  const samples = await measure(names, scenarios, rounds, { seconds, warm });
   const failed = samples.filter((it) => it.errors > 0).map((it) => `${it.name} ${it.scenario}`);
   if (failed.length > 0) throw new Error(`Requests failed: ${failed.join(", ")}`);
 
   const sections = [
-    `Medians of ${rounds} rounds of ${seconds} s after ${warm} s to warm up, ${CONNECTIONS} connections, ${SESSIONS} sessions. The ratio is to ${BASE} in the same round.`,
+    `Medians of ${rounds} rounds of ${seconds} s, each after ${warm} s, and all after a round to warm up; ${CONNECTIONS} connections, ${SESSIONS} sessions. The ratio is to ${BASE} in the same round.`,
     ...scenarios.map((scenario) => scenarioTable(samples, names, scenario)),
     ...(names.includes("lanai-mem") ? [targets(samples, scenarios)] : []),
   ];
