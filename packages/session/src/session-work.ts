@@ -117,6 +117,7 @@ export class SessionWork {
   #loading: Promise<void> | undefined = undefined;
   #ending: Promise<void> | undefined = undefined;
   #committing: Promise<void> | undefined = undefined;
+  #underWay: Promise<CommitResult> | undefined = undefined;
   #leave: (() => Promise<void>) | undefined = undefined;
   #session: Session | undefined = undefined;
 
@@ -227,11 +228,9 @@ export class SessionWork {
     let change = first;
     let reissue = false;
     for (let tries = 0; tries < TRIES; tries++) {
-      const asked = this.#key;
       const result = await this.#commit(change);
       if (result.status === "saved") {
         this.status = "live";
-        this.#applied(change, asked, result.key);
         this.#announce ||= reissue;
         this.#register();
         return;
@@ -242,7 +241,6 @@ export class SessionWork {
         this.status = "renewed";
         return;
       }
-      this.record = result.record;
       await jitter(tries);
       const again = tracker.admit?.(ctx, tracked, result.record);
       if (again?.status !== "accept" || !again.change)
@@ -275,10 +273,13 @@ export class SessionWork {
     const pending = this.#pending?.get(name);
     if (pending !== undefined) return pending.value;
     if (this.#pending?.has(name)) return undefined;
+    const text = this.record?.values.get(name);
+    return text === undefined ? undefined : this.#readStored(name, text);
+  }
+
+  #readStored(name: string, text: string): unknown {
     const held = this.#decoded?.get(name);
     if (held !== undefined) return held.value;
-    const text = this.record?.values.get(name);
-    if (text === undefined) return undefined;
     const value = decode(text, keyIn(name));
     // Only an object can change in place.
     if (isObject(value)) {
@@ -373,6 +374,11 @@ export class SessionWork {
     this.#pending.set(name, held);
   }
 
+  /** Unless something else was set since. */
+  #unpend(name: string, held: Held | undefined): void {
+    if (this.#pending?.get(name) === held) this.#pending?.delete(name);
+  }
+
   // ── at once and alone ──
 
   /** Takes entries out: whoever's commit is first has them. */
@@ -380,42 +386,53 @@ export class SessionWork {
     await this.#ready();
     this.#mustBeWritable();
     const popped = new Map<string, unknown>();
+    // Taken at once: another pop of this request must not find it again.
+    const taken = new Map<string, Held>();
     const wanted = names.filter((name) => {
-      if (!this.#pending?.has(name)) return true;
-      const held = this.#pending.get(name);
-      if (held !== undefined) popped.set(name, held.value);
-      return held !== undefined;
+      const held = this.#pending?.get(name);
+      if (held === undefined) return !this.#pending?.has(name);
+      popped.set(name, held.value);
+      taken.set(name, held);
+      this.#pend(name, undefined);
+      return true;
     });
+    try {
+      const stored = await this.#popStored(wanted);
+      if (stored === undefined) return new Map();
+      for (const name of taken.keys()) {
+        if (this.#pending?.get(name) === undefined) this.#pending?.delete(name);
+      }
+      return new Map([...stored, ...popped]);
+    } catch (error) {
+      for (const [name, held] of taken) {
+        if (this.#pending?.get(name) === undefined) this.#pend(name, held);
+      }
+      throw error;
+    }
+  }
+
+  /** `undefined`: the session has ended. */
+  async #popStored(names: readonly string[]): Promise<Map<string, unknown> | undefined> {
     for (let tries = 0; tries < TRIES; tries++) {
       const expect = new Map<string, string>();
-      for (const name of wanted) {
+      const values = new Map<string, unknown>();
+      for (const name of names) {
         const text = this.record?.values.get(name);
-        if (text !== undefined) expect.set(name, text);
+        if (text === undefined) continue;
+        expect.set(name, text);
+        // Read first: what can't be decoded must not be taken out.
+        values.set(name, this.#readStored(name, text));
       }
-      if (this.status !== "live" || expect.size === 0) {
-        for (const name of popped.keys()) this.#pending?.delete(name);
-        return popped;
-      }
-      // Read first: what can't be decoded must not be taken out.
-      for (const name of expect.keys()) if (!popped.has(name)) this.read(name);
-      const change = { delete: new Set(expect.keys()), expect, touch: true } as const;
-      const asked = this.#key;
-      const result = await this.#commit(change);
+      if (this.status !== "live" || expect.size === 0) return values;
+      const result = await this.#commit({ delete: new Set(expect.keys()), expect, touch: true });
       if (result.status === "saved") {
-        for (const name of popped.keys()) this.#pending?.delete(name);
-        for (const [name, text] of expect) {
-          if (!popped.has(name))
-            popped.set(name, this.#decoded?.get(name)?.value ?? decode(text, keyIn(name)));
-          this.#decoded?.delete(name);
-        }
-        this.#applied(change, asked, result.key);
-        return popped;
+        for (const name of expect.keys()) this.#decoded?.delete(name);
+        return values;
       }
       if (result.status !== "conflict") {
         this.#gone();
-        return new Map();
+        return undefined;
       }
-      this.record = result.record;
       await jitter(tries);
     }
     throw conflict();
@@ -436,11 +453,13 @@ export class SessionWork {
       const value = await change(before === undefined ? undefined : decode(before, keyIn(name)));
       const text = value === undefined ? undefined : encode(value, keyIn(name));
       if (this.status !== "live") {
+        // Another update of this request was faster.
+        if (this.#pending?.get(name) !== pending) continue;
         this.#pend(name, text === undefined ? undefined : { value, text });
         return value;
       }
       if (text === stored) {
-        this.#pending?.delete(name);
+        this.#unpend(name, pending);
         return value;
       }
       const commit: Changes = {
@@ -448,16 +467,13 @@ export class SessionWork {
         expect: new Map([[name, stored]]),
         touch: true,
       };
-      const asked = this.#key;
       const result = await this.#commit(commit);
       if (result.status === "saved") {
-        this.#pending?.delete(name);
+        this.#unpend(name, pending);
         this.#decoded?.delete(name);
-        this.#applied(commit, asked, result.key);
         return value;
       }
       if (result.status !== "conflict") throw this.#gone();
-      this.record = result.record;
       await jitter(tries);
     }
     throw conflict();
@@ -634,7 +650,6 @@ export class SessionWork {
     for (let tries = 0; result.status !== "saved"; tries++) {
       if (tries === TRIES - 1) throw conflict();
       if (result.status === "conflict") {
-        this.record = result.record;
         change = this.#change() ?? {};
         await jitter(tries);
       } else if (this.#renew === "login") {
@@ -652,32 +667,23 @@ export class SessionWork {
   }
 
   #attempt(change: Changes, nextId?: Id): Awaitable<CommitResult> {
-    const asked = this.#key;
     // Copied where the app goes on while the commit is under way.
     const sent = this.#closing ? this.#pending : new Map(this.#pending);
-    const result = this.#commit(
-      nextId === undefined ? change : { ...change, renewTo: keyOf(nextId) },
-    );
+    const result = this.#commit(change, nextId);
     const take = (it: CommitResult): CommitResult => {
-      if (it.status === "saved") this.#saved(change, asked, it.key, sent, nextId);
+      if (it.status === "saved") this.#saved(sent, nextId);
       return it;
     };
     return isPromise(result) ? result.then(take) : take(result);
   }
 
-  #saved(
-    change: Changes,
-    asked: Key,
-    key: Key,
-    sent: ReadonlyMap<string, Held | undefined> = new Map(),
-    nextId?: Id,
-  ): void {
-    const persistent = this.#persist !== undefined || this.record?.values.has(PERSIST);
-    // After the last commit only an answer that sends the id needs the record as it is now.
-    if (this.#closing && key === asked && !persistent) return;
-    this.#applied(change, asked, key, nextId);
-    this.#keepChanges(sent);
-    if (nextId !== undefined || this.record?.values.has(PERSIST)) this.#announce = true;
+  #saved(sent: ReadonlyMap<string, Held | undefined> = new Map(), nextId?: Id): void {
+    if (nextId !== undefined || this.#persists()) this.#announce = true;
+    if (!this.#closing || this.#announce) this.#keepChanges(sent);
+  }
+
+  #persists(): boolean {
+    return this.#persist !== undefined || this.record?.values.has(PERSIST) === true;
   }
 
   async #successor(): Promise<Id> {
@@ -694,18 +700,12 @@ export class SessionWork {
   /** Reading is not writing: the idle time is extended only when a tenth of it has passed. */
   async #touch(): Promise<void> {
     this.#touchDue = false;
-    const change = { touch: true } as const;
-    const asked = this.#key;
-    let result: CommitResult;
     try {
-      result = await this.#commit(change);
+      const result = await this.#commit({ touch: true });
+      if (result.status === "saved" && this.#persists()) this.#announce = true;
     } catch {
       // Reported by the guard. Nothing that the app did is lost, so its answer may leave.
-      return;
     }
-    if (result.status !== "saved") return;
-    this.#applied(change, asked, result.key);
-    if (this.record?.values.has(PERSIST)) this.#announce = true;
   }
 
   /** What is to be written, or nothing. */
@@ -811,9 +811,37 @@ export class SessionWork {
     };
   }
 
-  #commit(change: Changes): Awaitable<CommitResult> {
+  /** One at a time: each goes on from what the one before it has left. */
+  #commit(change: Changes, nextId?: Id): Awaitable<CommitResult> {
+    const before = this.#underWay;
+    const result =
+      before === undefined
+        ? this.#commitNow(change, nextId)
+        : before.catch(() => {}).then(() => this.#commitNow(change, nextId));
+    if (!isPromise(result)) return result;
+    this.#underWay = result;
+    const done = (): void => {
+      if (this.#underWay === result) this.#underWay = undefined;
+    };
+    result.then(done, done);
+    return result;
+  }
+
+  #commitNow(change: Changes, nextId?: Id): Awaitable<CommitResult> {
+    // It ended for the commit before this one.
+    if (this.record === undefined) return { status: "gone" };
     const { ask, store, operation } = this.settings;
-    return ask(() => store.commit(this.#key, { ...change, operation: operation() }));
+    const asked = this.#key;
+    const renewal = nextId === undefined ? undefined : { renewTo: keyOf(nextId) };
+    const result = ask(() =>
+      store.commit(asked, { ...change, ...renewal, operation: operation() }),
+    );
+    const take = (it: CommitResult): CommitResult => {
+      if (it.status === "saved") this.#applied(change, asked, it.key, nextId);
+      else if (it.status === "conflict") this.record = it.record;
+      return it;
+    };
+    return isPromise(result) ? result.then(take) : take(result);
   }
 
   /** The record as the store has it now. `asked` is the key that was committed to. */
@@ -827,6 +855,8 @@ export class SessionWork {
       this.#announce ||= this.settings.store.carriesData !== undefined;
     }
     this.#touchDue = false;
+    // After the last commit only an answer that sends the id needs the record as it is now.
+    if (this.#closing && key === asked && !this.#persists()) return;
     this.record = changed(record, change, Date.now() + this.#ahead);
   }
 

@@ -1,3 +1,5 @@
+import { memoryStore, sealedStore } from "@lanai/session";
+import type { Context } from "koa";
 import { expect, test } from "vitest";
 import { site } from "./site.ts";
 import { hold } from "./steered-store.ts";
@@ -68,7 +70,7 @@ test("commits that nobody awaited are over before the head leaves, and create on
   expect(await (await stranger.get("/read")).json()).toEqual({ b: 2, c: 3 });
 });
 
-test("a pop that a renewal of the same request overtakes leaves the new id in place", async () => {
+test("a renewal waits for a pop of the same request that is under way, and its id stays", async () => {
   let id: string | undefined;
   const { it, browser } = await known({
     "/both": async (ctx) => {
@@ -76,8 +78,9 @@ test("a pop that a renewal of the same request overtakes leaves the new id in pl
       const popping = ctx.session.pop("a");
       await door.reached;
       ctx.session.renewId();
-      await ctx.session.commit();
+      const committing = ctx.session.commit();
       door.open();
+      await committing;
       expect(await popping).toBe(1);
       ctx.session.set("b", 2);
       id = ctx.session.id;
@@ -90,6 +93,91 @@ test("a pop that a renewal of the same request overtakes leaves the new id in pl
   expect(browser.cookie).toBe(`sid=${id}`);
   expect(await (await browser.get("/read")).json()).toEqual({ b: 2 });
   expect(it.memory.size).toBe(1);
+});
+
+test("of two pops of one request one gets what is set and not stored yet", async () => {
+  let popped: unknown;
+  const { it, browser } = await known({
+    "/twice": async (ctx) => {
+      ctx.session.set("a", 2).set("b", 3);
+      const both = [ctx.session.popMany(["a", "b"]), ctx.session.popMany(["b", "a"])];
+      popped = await Promise.all(both);
+    },
+  });
+  await using _ = it;
+  await browser.get("/twice");
+  expect(popped).toEqual([
+    new Map([
+      ["a", 2],
+      ["b", 3],
+    ]),
+    new Map(),
+  ]);
+  expect(await (await browser.get("/read")).json()).toEqual({});
+});
+
+test("a pop that fails leaves what is set and not stored yet", async () => {
+  let code: unknown;
+  const { it, browser } = await known({
+    "/fail": async (ctx) => {
+      ctx.session.set("a", 2);
+      const { around } = it.store;
+      it.store.around = () => Promise.reject(new Error("away"));
+      await ctx.session.pop("a").catch((error) => {
+        code = error.code;
+      });
+      it.store.around = around;
+    },
+  });
+  await using _ = it;
+  await browser.get("/fail");
+  expect(code).toBe("ERR_SESSION_STORE_UNAVAILABLE");
+  expect(await (await browser.get("/read")).json()).toEqual({ a: 2 });
+});
+
+test("updates and pops of one request at once all count, also where the session is its id", async () => {
+  const sealed = sealedStore({ keys: ["a secret of at least thirty-two bytes"] });
+  const count = (n: unknown) => Number(n ?? 0) + 1;
+  const both = async (ctx: Context) => {
+    const popping = [ctx.session.pop("a"), ctx.session.pop("b")];
+    const counting = [ctx.session.update("n", count), ctx.session.update("n", count)];
+    return Promise.all([...popping, ...counting]);
+  };
+  for (const store of [memoryStore(), sealed]) {
+    const it = await site(
+      {
+        "/begin": (ctx) => {
+          ctx.session.set("a", 1).set("b", 2);
+        },
+        "/both": both,
+        "/read": (ctx) => ctx.session.toJSON(),
+      },
+      { store },
+    );
+    await using _ = it;
+    const browser = it.browser();
+    await browser.get("/begin");
+    expect(await (await browser.get("/both")).json()).toEqual([1, 2, 1, 2]);
+    expect(await (await browser.get("/read")).json()).toEqual({ n: 2 });
+    // Not stored yet: a new session.
+    expect(await (await it.browser().get("/both")).json()).toEqual([null, null, 1, 2]);
+  }
+});
+
+test("what is set while an update is under way stays set", async () => {
+  const { it, browser } = await known({
+    "/late": async (ctx) => {
+      const door = hold(it.store, "commit");
+      const updating = ctx.session.update("a", () => 2);
+      await door.reached;
+      ctx.session.set("a", 3);
+      door.open();
+      await updating;
+    },
+  });
+  await using _ = it;
+  await browser.get("/late");
+  expect(await (await browser.get("/read")).json()).toEqual({ a: 3 });
 });
 
 test("a pop of what can't be decoded takes nothing out", async () => {
