@@ -3,7 +3,7 @@ import { Browser, dumpOf, get } from "./lib/browser.js";
 import { startVariant } from "./lib/child.js";
 import { PORT } from "./lib/config.js";
 import { table } from "./lib/text.js";
-import { isBare } from "./lib/variants.js";
+import { isBare, needsRedis } from "./lib/variants.js";
 
 const DAY = 24 * 60 * 60 * 1000;
 
@@ -116,7 +116,7 @@ const HEAD = [
 /** What becomes of sessions when requests cross, fail or lie. */
 export const correctness = async (variants, { times }) => {
   const data = {};
-  for (const name of variants.filter((it) => !isBare(it))) {
+  for (const name of variants.filter((it) => !isBare(it) && !needsRedis(it))) {
     data[name] = {
       ...(await probe(name, times)),
       outlived: await livesAfter(name, 1000, 2500),

@@ -1,14 +1,14 @@
 import { startPinned } from "./lib/child.js";
 import { SCENARIOS } from "./lib/scenarios.js";
 import { fixed, table } from "./lib/text.js";
-import { isOnKoa } from "./lib/variants.js";
+import { isOnKoa, needsRedis } from "./lib/variants.js";
 
 const BASE = "bare-koa";
 
 /** Processor time of a request without sockets, in microseconds over bare Koa. */
 export const micro = async (variants, { scenarios: letters }) => {
   const data = {};
-  for (const name of new Set([BASE, ...variants.filter(isOnKoa)])) {
+  for (const name of new Set([BASE, ...variants.filter((it) => isOnKoa(it) && !needsRedis(it))])) {
     const child = await startPinned("time-requests.js", [name, letters]);
     await child.stop();
     data[name] = child.first;

@@ -1,17 +1,28 @@
 // The benchmark: `npm run bench`, see README.md.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { startRedis } from "../scripts/services/redis.ts";
 import { correctness } from "./correctness.js";
 import { http } from "./http.js";
 import { about } from "./lib/about.js";
 import { closeConnections } from "./lib/browser.js";
-import { isOurs, variantNames } from "./lib/variants.js";
+import { REDIS_CPU } from "./lib/config.js";
+import { isOurs, needsRedis, variantNames } from "./lib/variants.js";
 import { memory } from "./memory.js";
 import { micro } from "./micro.js";
+import { redis } from "./redis.js";
+import { size } from "./size.js";
 import { smoke } from "./smoke.js";
-import { sqliteSize } from "./sqlite-size.js";
 
-const PARTS = { http, micro, correctness, memory, "sqlite-size": sqliteSize };
+const PARTS = {
+  http,
+  redis,
+  micro,
+  correctness,
+  memory,
+  size,
+};
+const ON_REDIS = ["redis", "size"];
 
 /** `expiry`: for how many milliseconds at most sessions are watched while they expire. */
 const full = {
@@ -32,7 +43,9 @@ const quick = {
   compare: 20_000,
   expiry: 5_000,
 };
-const quickVariants = variantNames.filter((it) => isOurs(it) || it === "koa-session-mem");
+const quickVariants = variantNames.filter(
+  (it) => isOurs(it) || /^koa-session-(mem|redis)$/.test(it),
+);
 
 const count = (option, text) => {
   const number = Number(text);
@@ -74,13 +87,21 @@ const readArguments = (args) => {
   };
 };
 
+/** A private Redis on a core of its own, for the servers and scripts of this run. */
+const startServer = async () => {
+  const server = await startRedis({ args: ["--server_cpulist", REDIS_CPU] });
+  process.env.BENCH_REDIS_PORT = String(server.port);
+  return server;
+};
+
 const results = new URL("results/", import.meta.url);
 
 const bench = async () => {
   const { parts, variants, options } = readArguments(process.argv.slice(2));
   mkdirSync(results, { recursive: true });
   console.log(`${about()}\n`);
-  await smoke(variants);
+  await using server = parts.some((it) => ON_REDIS.includes(it)) ? await startServer() : undefined;
+  await smoke(variants.filter((it) => server !== undefined || !needsRedis(it)));
   for (const part of parts) {
     const { text, data } = await PARTS[part](variants, options);
     console.log(`## ${part}\n\n${text}\n`);

@@ -5,6 +5,14 @@ export const PORT = Number(process.env.BENCH_PORT ?? 7400);
 export const SERVER_CPU = process.env.BENCH_SERVER_CPU ?? "0";
 export const LOAD_CPUS = process.env.BENCH_LOAD_CPUS ?? "2,3";
 
+/** The private Redis of the parts that need one, and its core. */
+export const REDIS_PORT = Number(process.env.BENCH_REDIS_PORT);
+export const REDIS_CPU = process.env.BENCH_REDIS_CPU ?? "1";
+
+/** The private NATS server of its part, and the stream that is published to. */
+export const NATS_ADDRESS = process.env.BENCH_NATS_ADDRESS;
+export const RETAINED = { name: "kept", maxMsgs: 10_000 };
+
 /** How long a session of every variant lives, in milliseconds. */
 export const LIFETIME = Number(process.env.BENCH_LIFETIME ?? 24 * 60 * 60 * 1000);
 export const SECRET = "a-benchmark-only-secret-of-at-least-32-bytes";

@@ -11,6 +11,9 @@ export function isOurs(name) {
   return name.startsWith("lanai-");
 }
 
+/** Keeps its sessions in the Redis that `run.js` starts. */
+export const needsRedis = (name) => name.endsWith("-redis");
+
 /** Without sessions: what the others are compared with. */
 export const isBare = (name) => name.startsWith("bare-");
 

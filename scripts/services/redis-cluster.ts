@@ -9,11 +9,18 @@ export interface RedisCluster extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+export interface RedisClusterOptions {
+  /** More of each node's command line. Default: none. */
+  readonly args?: readonly string[];
+}
+
 const NODES = 3;
 const SLOTS = 16_384;
 const READY_TIMEOUT = 30_000;
 
-export const startRedisCluster = async (): Promise<RedisCluster> => {
+export const startRedisCluster = async ({
+  args: more = [],
+}: RedisClusterOptions = {}): Promise<RedisCluster> => {
   const nodes: RedisServer[] = [];
   const stop = async () => {
     await Promise.all(nodes.map((node) => node.stop()));
@@ -22,7 +29,7 @@ export const startRedisCluster = async (): Promise<RedisCluster> => {
     const buses: number[] = [];
     for (let n = 0; n < NODES; n++) {
       buses.push(await freePort());
-      const args = ["--cluster-enabled", "yes", "--cluster-port", `${buses[n]}`];
+      const args = ["--cluster-enabled", "yes", "--cluster-port", `${buses[n]}`, ...more];
       nodes.push(await startRedis({ args }));
     }
     await join(nodes, buses);

@@ -7,13 +7,13 @@ export interface RedisOptions {
   readonly port?: number;
 }
 
-/** A private Redis on loopback, which keeps nothing on disk. */
+/** A private Redis on loopback, which keeps nothing on disk unless `args` say so. */
 export interface RedisServer extends AsyncDisposable {
   readonly port: number;
   readonly host: string;
   /** Ends it at once, as a crash would; what it held is lost. */
   kill(): Promise<void>;
-  /** Starts it again, empty, on the same port; kills it before if it runs. */
+  /** Starts it again, empty or with what is on disk, on the same port; kills it before if it runs. */
   restart(): Promise<void>;
   /** Stops it without an end: connections stay open, nothing is answered. */
   freeze(): void;

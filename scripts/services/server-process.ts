@@ -22,7 +22,7 @@ const START_TIMEOUT = 20_000;
 
 /**
  * A server that a test has started, as a process group of its own. It ends with the test's process
- * at the latest.
+ * at the latest, also if that is killed.
  */
 export class ServerProcess {
   readonly #program: ServerProgram;
@@ -42,9 +42,10 @@ export class ServerProcess {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
-    const endWithUs = () => this.#signal("SIGKILL");
-    process.once("exit", endWithUs);
-    child.once("exit", () => process.off("exit", endWithUs));
+    if (child.pid !== undefined) {
+      const watcher = killWithUs(child.pid);
+      child.once("exit", () => watcher.kill("SIGKILL"));
+    }
 
     let written = "";
     return new Promise((resolve, reject) => {
@@ -103,15 +104,32 @@ export class ServerProcess {
   }
 }
 
-/** A port of loopback that was free a moment ago. */
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
+/** Kills a process group as soon as this process has ended, however it did: its pipe closes then. */
+const killWithUs = (group: number): ChildProcess => {
+  const watcher = spawn("sh", ["-c", `read -r _; kill -KILL -${group}`], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  watcher.unref();
+  return watcher;
+};
+
+/**
+ * A port of loopback that was free a moment ago. Not one that systems give to outgoing connections: a
+ * server that starts again must find it free.
+ */
+export const freePort = async (): Promise<number> => {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    if (await isFree(port)) return port;
+  }
+};
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 
 /** A new folder for a server's files; `remove` when the server has ended. */

@@ -4,6 +4,7 @@ import {
   type Ended,
   type IndexedStore,
   type Key,
+  knownOptions,
   type Loaded,
   type NewRecord,
   SessionError,
@@ -38,6 +39,8 @@ export interface RedisStore extends IndexedStore {
 
 /** How many sessions are asked for at once. */
 const AT_ONCE = 100;
+/** How many in one command: with more, Redis and this process would wait for each other in turn. */
+const IN_ONE = 16;
 /** Owners may change while they are listed: then it is tried again. */
 const ATTEMPTS = 16;
 
@@ -94,11 +97,12 @@ export const redisStore = (redis: RedisClient, options: RedisStoreOptions = {}):
     return answers.map((fields) => ({ fields, now: Number(now) }));
   };
 
-  // One command reaches one slot of a cluster: there the sessions are asked for one by one.
-  const loads = new Batch(connection.isCluster ? 1 : AT_ONCE, loadAll);
+  const loadOne = async (name: string) => (await loadAll([name]))[0] as Answer;
+  const loads = new Batch(IN_ONE, loadAll);
 
   const find = async (name: string) => {
-    const { fields, now } = await loads.get(name);
+    // One command reaches one slot of a cluster: there the sessions are asked for one by one.
+    const { fields, now } = connection.isCluster ? await loadOne(name) : await loads.get(name);
     if (!Array.isArray(fields)) throw withoutSecrets(fields);
     return { record: recordOf(fields), isMoved: fields.at(-2) === ">", now };
   };
@@ -265,12 +269,7 @@ const checkOptions = (redis: RedisClient, options: RedisStoreOptions): void => {
   if (typeof redis?.call !== "function" || typeof redis.isCluster !== "boolean") {
     throw new TypeError("redisStore: the first argument must be a Redis or a Cluster of ioredis");
   }
-  for (const name of Object.keys(options)) {
-    if (name === "prefix" || name === "maxWaiting") continue;
-    throw new TypeError(
-      `redisStore: there is no option "${name}": its options are prefix, maxWaiting`,
-    );
-  }
+  knownOptions("redisStore", options, ["prefix", "maxWaiting"]);
   const { prefix = "", maxWaiting = AT_ONCE } = options;
   if (typeof prefix !== "string" || /[{}]/.test(prefix)) {
     throw new TypeError(

@@ -7,7 +7,7 @@ import { hash } from "node:crypto";
  *
  * - `{ab}.…`, the session's key: a hash of
  *   `m`, "createdAt startedAt seenAt idle absolute publicId";
- *   `r`, its recent operations, as JSON: time, name, time, name, …;
+ *   `r`, its recent operations, a line for each: time, name;
  *   `o`, if it has owners, as JSON: until when their lists hold it, owner, owner, …;
  *   and its entries, each under its name behind a `=`.
  *   Of a session that was ended `r` alone stays for a minute.
@@ -19,6 +19,9 @@ import { hash } from "node:crypto";
  *
  * The first argument is the first key without its prefix, so that a script knows the prefix also
  * where the client has one besides.
+ *
+ * While a cluster moves a slot, a session's keys may be on two nodes. A script that needs one from
+ * the other node changes nothing and answers `TRYAGAIN`, upon which the client does.
  */
 export interface Script {
   readonly text: string;
@@ -36,15 +39,28 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local MINUTE, HOUR = 60000, 3600000
 `;
 
+const MOVING = `
+local TRY_AGAIN = {err = 'TRYAGAIN the slot of the session is being moved'}
+
+-- Whether a key may be on another node. One that must be somewhere is, if it isn't here.
+local function isAway(key, mustBe)
+  local found = redis.pcall('EXISTS', key)
+  if found == 1 or found == 0 and not mustBe then return false end
+  local nodes = redis.pcall('CLUSTER', 'NODES')
+  return type(nodes) == 'string' and string.find(nodes, ' [', 1, true) ~= nil
+end
+`;
+
 const FIND = `
 local prefix = string.sub(KEYS[1], 1, -1 - #ARGV[1])
 
--- The key to which a key leads, and what is there, if anything is.
+-- The key to which a key leads, and what is there, if anything is. Nothing: try again.
 local function find(key)
   for _ = 1, 32 do
     local next, state, operations, owned =
       unpack(redis.call('HMGET', prefix .. key, '>', 'm', 'r', 'o'))
     if not next then return key, state, operations, owned end
+    if isAway(prefix .. next, true) then return end
     key = next
   end
 end
@@ -54,11 +70,13 @@ local function handle(key, publicId)
   return prefix .. string.match(key, '{..}') .. ':' .. publicId
 end
 
--- What was applied is remembered, so that a create or a commit that is sent again does no more.
-local function finish(key, publicId, operations)
-  redis.call('DEL', prefix .. key, handle(key, publicId))
-  redis.call('HSET', prefix .. key, 'r', operations)
+-- Ends a session. Its operations stay: one that is sent again does no more.
+local function finish(key, publicId, isOwned)
+  for _, name in ipairs(redis.call('HKEYS', prefix .. key)) do
+    if name ~= 'r' then redis.call('HDEL', prefix .. key, name) end
+  end
   redis.call('PEXPIRE', prefix .. key, MINUTE)
+  if isOwned then redis.call('DEL', handle(key, publicId)) end
 end
 `;
 
@@ -75,13 +93,15 @@ end
 /** Answers the time, and for each key the fields; one more, `>`, if they are another key's by now. */
 export const LOAD: Script = script(
   NOW,
+  MOVING,
   `
 local answers = {now}
 for n, key in ipairs(KEYS) do
   local fields, moved = redis.pcall('HGETALL', key), false
   while fields[1] == '>' do
-    local prefix = string.sub(key, 1, -1 - #ARGV[n])
-    fields, moved = redis.pcall('HGETALL', prefix .. fields[2]), true
+    local next = string.sub(key, 1, -1 - #ARGV[n]) .. fields[2]
+    if isAway(next, true) then return TRY_AGAIN end
+    fields, moved = redis.pcall('HGETALL', next), true
   end
   if moved then
     fields[#fields + 1] = '>'
@@ -95,6 +115,7 @@ return answers`,
 /** A create, if it brings a public id, or a commit. */
 export const WRITE: Script = script(
   NOW,
+  MOVING,
   FIND,
   ENLIST,
   `
@@ -111,28 +132,24 @@ local function list()
 end
 local set, delete, expect, absent, add, remove = list(), list(), list(), list(), list(), list()
 
--- With this operation. Older ones go after a minute, but the last 8, or when there are 100.
--- Nothing: it was applied before.
+local now_ = string.format('%.0f', now)
+
+-- With this operation, and without those of more than a minute ago, or beyond 4,000 bytes; but 400
+-- bytes stay, however old. Nothing: it was applied before.
 local function remember(operations)
-  local known, kept = operations and cjson.decode(operations) or {}, {}
-  for n = 1, #known, 2 do
-    if known[n + 1] == operation then return end
-    local younger = (#known - n - 1) / 2
-    if younger < 8 or younger < 100 and known[n] > now - MINUTE then
-      kept[#kept + 1] = known[n]
-      kept[#kept + 1] = known[n + 1]
-    end
+  if string.find(operations, ' ' .. operation .. '\\n', 1, true) then return end
+  while #operations > 4000 or #operations > 400 and
+    (tonumber(string.match(operations, '^%d+')) or 0) < now - MINUTE do
+    operations = string.sub(operations, string.find(operations, '\\n', 1, true) + 1)
   end
-  kept[#kept + 1] = now
-  kept[#kept + 1] = operation
-  return cjson.encode(kept)
+  return operations .. now_ .. ' ' .. operation .. '\\n'
 end
 
 local session, state, operations, owned = find(key)
-operations = remember(operations)
+if not session then return TRY_AGAIN end
+operations = remember(operations or '')
 if not operations then return {'saved', session} end
 
-local now_ = string.format('%.0f', now)
 if isCreate then
   if state then return {'taken'} end
   session = key
@@ -154,7 +171,8 @@ end
 if not holds then return {'conflict', redis.call('HGETALL', record)} end
 
 if isRenewal then
-  local _, taken = find(renewTo)
+  local found, taken = find(renewTo)
+  if not found then return TRY_AGAIN end
   if taken then return {'taken'} end
 end
 
@@ -182,8 +200,7 @@ for _, owner in ipairs(add) do
   owners[owner] = true
 end
 local isOwned = next(owners) ~= nil
--- While a cluster moves this slot, another node may have the handle: that fails here, if at all.
-if isOwned then redis.call('EXISTS', handle(session, publicId)) end
+if (isOwned or owned) and isAway(handle(session, publicId), owned) then return TRY_AGAIN end
 
 -- A session gets no owner and no longer life before its owners' lists hold it for as long: else a
 -- sign-out everywhere might miss it. They hold it for longer, so that few touches change them.
@@ -218,6 +235,10 @@ if isRenewal then
 end
 for _, name in ipairs(delete) do redis.call('HDEL', record, '=' .. name) end
 for n = 1, #set, 2 do redis.call('HSET', record, '=' .. set[n], set[n + 1]) end
+if ends <= now then
+  finish(session, publicId, isOwned or owned)
+  return {'saved', session}
+end
 redis.call('PEXPIREAT', record, ends)
 if isOwned then
   local all = {till}
@@ -227,8 +248,8 @@ if isOwned then
   redis.call('PEXPIREAT', handle(session, publicId), ends)
 elseif owned then
   redis.call('HDEL', record, 'o')
+  redis.call('DEL', handle(session, publicId))
 end
-if ends <= now then finish(session, publicId, operations) end
 return {'saved', session}
 `,
 );
@@ -236,9 +257,11 @@ return {'saved', session}
 /** Ends a session; with a second argument only if that is an owner of it. */
 export const DESTROY: Script = script(
   NOW,
+  MOVING,
   FIND,
   `
-local session, state, operations, owned = find(ARGV[1])
+local session, state, _, owned = find(ARGV[1])
+if not session then return TRY_AGAIN end
 if not state then return end
 local owner = ARGV[2]
 local isOwner = owner == nil
@@ -248,7 +271,8 @@ end
 if not isOwner then return end
 
 local publicId = string.match(state, '^%S+ %S+ %S+ %S+ %S+ (.*)$')
-finish(session, publicId, operations)
+if owned and isAway(handle(session, publicId), true) then return TRY_AGAIN end
+finish(session, publicId, owned)
 return {publicId, owned or '[0]'}
 `,
 );

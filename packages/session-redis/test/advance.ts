@@ -26,9 +26,9 @@ for key in pairs(keys) do
       end)))
     end
     if operations then
-      local all = cjson.decode(operations)
-      for n = 1, #all, 2 do all[n] = all[n] - ms end
-      redis.call('HSET', key, 'r', cjson.encode(all))
+      redis.call('HSET', key, 'r', (string.gsub(operations, '(%d+)( [^\\n]*\\n)', function(time, name)
+        return past(time) .. name
+      end)))
     end
     if owned then
       local all = cjson.decode(owned)

@@ -23,15 +23,24 @@ interface Client extends RedisClient {
   disconnect(): void;
 }
 
-const clients: Record<string, () => Client> = {
-  "Redis, ioredis 6": () => new Redis(server.port),
-  "Redis, ioredis 5.9": () => new Redis5(server.port),
-  "Redis, ioredis 6 with a keyPrefix": () => new Redis(server.port, { keyPrefix: "app:" }),
-  "Redis Cluster, ioredis 6": () => new Cluster([{ port: cluster.nodes[0].port }]),
-  "Redis Cluster, ioredis 5.9": () => new Cluster5([{ port: cluster.nodes[0].port }]),
-};
+const clients: readonly { name: string; connect: () => Client }[] = [
+  { name: "Redis, ioredis 6", connect: () => new Redis(server.port) },
+  { name: "Redis, ioredis 5.9", connect: () => new Redis5(server.port) },
+  {
+    name: "Redis, ioredis 6 with a keyPrefix",
+    connect: () => new Redis(server.port, { keyPrefix: "app:" }),
+  },
+  {
+    name: "Redis Cluster, ioredis 6",
+    connect: () => new Cluster([{ port: cluster.nodes[0].port }]),
+  },
+  {
+    name: "Redis Cluster, ioredis 5.9",
+    connect: () => new Cluster5([{ port: cluster.nodes[0].port }]),
+  },
+];
 
-for (const [name, connect] of Object.entries(clients)) {
+for (const { name, connect } of clients) {
   storeConformance({
     name,
     test,

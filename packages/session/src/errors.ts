@@ -13,7 +13,7 @@ export type SessionErrorCode =
   | "ERR_SESSION_TOO_LARGE"
   /** A stored value is not in the format of this package. */
   | "ERR_SESSION_DECODE"
-  /** `requireSession` refused the request. Status 401. */
+  /** `requireSession`, or a strict tracker, refused the request. Status 401. */
   | "ERR_SESSION_REQUIRED"
   /** No session middleware has run for this request. */
   | "ERR_SESSION_NO_MIDDLEWARE"

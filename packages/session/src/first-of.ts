@@ -11,7 +11,7 @@ import type { Tracked, Tracker } from "./tracker.ts";
  *
  * Ids are written to (and cleared at) every tracker that brought the request's id, so that two that
  * agree go on agreeing after a renewal; where none did, to the first. The first that brought it
- * admits the session. It is synchronous to read if all of its trackers are.
+ * admits the session. It is synchronous to read if all of its trackers are, and strict if one is.
  *
  * @throws TypeError for fewer than two trackers, or for what is none.
  */
@@ -66,12 +66,13 @@ export function firstOf(...trackers: readonly Tracker[]): Tracker {
       await Promise.all(writersOf(ctx).map(async (it) => it.clear(ctx)));
     },
 
-    admit: (ctx, tracked, record) =>
-      writersOf(ctx)[0]?.admit?.(ctx, tracked, record) ?? { status: "accept" },
+    admit: (ctx, tracked, record, found) =>
+      writersOf(ctx)[0]?.admit?.(ctx, tracked, record, found) ?? { status: "accept" },
 
     ...(first.present && { present: (id, options) => first.present?.(id, options) ?? {} }),
     ...(vary !== "" && { vary }),
     ...(challenge !== undefined && { challenge }),
+    ...(trackers.some(({ strict }) => strict) && { strict: true }),
   };
 }
 

@@ -18,6 +18,7 @@ export type { ReleasedSession } from "./session-work.ts";
 export {
   type CreateSessionOptions,
   createSessions,
+  type Received,
   type SessionEnd,
   type SessionMiddleware,
   type SessionSummary,
@@ -40,5 +41,12 @@ export {
   type SessionRecord,
   type Store,
 } from "./store.ts";
-export type { Admission, Tracked, Tracker } from "./tracker.ts";
+export type {
+  Admission,
+  Found,
+  PresentOptions,
+  RefusalTerms,
+  Tracked,
+  Tracker,
+} from "./tracker.ts";
 export { uuidIds } from "./uuid-ids.ts";

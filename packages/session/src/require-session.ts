@@ -1,7 +1,7 @@
 import type { ExtendableContext, Next } from "koa";
-import { SessionError } from "./errors.ts";
 import { knownOptions } from "./known-options.ts";
 import { mounted } from "./mount.ts";
+import { requiredError } from "./refusal.ts";
 
 export interface RequireSessionOptions {
   /** Ask for a signed-in user, not only for a session. Default: false. */
@@ -35,13 +35,7 @@ export function requireSession(
       ctx.redirect(typeof redirect === "string" ? redirect : redirect(ctx));
       return;
     }
-    const { challenge = "Session" } = work.settings.tracker;
-    const code = "ERR_SESSION_REQUIRED";
-    const reason = work.refused === undefined ? "" : `, reason="${work.refused}"`;
-    throw new SessionError(code, user ? "sign in first" : "there is no session", {
-      status: 401,
-      expose: true,
-      headers: { "WWW-Authenticate": `${challenge} realm="${property}", code="${code}"${reason}` },
-    });
+    const message = user ? "sign in first" : "there is no session";
+    throw requiredError(message, property, work.settings.tracker, work.refusal);
   };
 }

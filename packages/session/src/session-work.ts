@@ -5,8 +5,9 @@ import type { ExtendableContext } from "koa";
 import { changed } from "./changed.ts";
 import { decode, encode } from "./codec.ts";
 import { SessionError } from "./errors.ts";
-import { publish, type SessionEventName } from "./events.ts";
+import { publish, type SessionEvent, type SessionEventName } from "./events.ts";
 import type { Id, IdGenerator } from "./id-generator.ts";
+import { type Refusal, requiredError } from "./refusal.ts";
 import { Session } from "./session.ts";
 import { keyOf } from "./session-key.ts";
 import type {
@@ -94,7 +95,7 @@ export class SessionWork {
   status: "unloaded" | "new" | "live" | "renewed" | "gone" = "unloaded";
   record: SessionRecord | undefined = undefined;
   /** Why what the request brought is not a session. */
-  refused: string | undefined = undefined;
+  refusal: Refusal | undefined = undefined;
   /** Whether the app has looked: the response then depends on who asks. */
   accessed = false;
 
@@ -144,37 +145,61 @@ export class SessionWork {
     const { tracker } = this.settings;
     const tracked = tracker.get(this.ctx);
     const done = isPromise(tracked) ? tracked.then((it) => this.#find(it)) : this.#find(tracked);
-    if (isPromise(done)) this.#loading = done;
-    return done;
+    if (isPromise(done)) {
+      this.#loading = done.then(() => this.#judge());
+      return this.#loading;
+    }
+    this.#judge();
   }
 
-  #find(tracked: Tracked | undefined): Awaitable<void> {
+  /** Finds the session of a token that came another way than with the request `ctx`. */
+  async receive(ctx: ExtendableContext, text: string): Promise<void> {
+    await this.#find(await this.settings.tracker.get(ctx, text), ctx);
+  }
+
+  /** Whether a client is still to be told the id. */
+  get isToBeSent(): boolean {
+    return this.#announce;
+  }
+
+  #judge(): void {
+    const { tracker, property } = this.settings;
+    if (!tracker.strict || (this.refusal === undefined && this.status !== "renewed")) return;
+    throw requiredError("the session was refused", property, tracker, this.refusal);
+  }
+
+  #find(tracked: Tracked | undefined, ctx = this.ctx): Awaitable<void> {
     if (tracked === undefined) {
       this.status = "new";
       return;
     }
-    if (tracked.id === undefined) return this.#refuse(tracked.refused);
+    if (tracked.id === undefined) return this.#refuse({ ...tracked, reason: tracked.refused });
     const { store, generator } = this.settings;
-    if (!(store.carriesData ?? generator).isValid(tracked.id)) return this.#refuse("malformed");
-    return this.find(tracked.id, tracked);
+    if (!(store.carriesData ?? generator).isValid(tracked.id))
+      return this.#refuse({ reason: "malformed" });
+    return this.find(tracked.id, tracked, ctx);
   }
 
   /** Looks for the session with a valid id. */
-  find(id: Id, tracked: Tracked = { id }): Awaitable<void> {
+  find(
+    id: Id,
+    tracked: Tracked = { id },
+    ctx: ExtendableContext | undefined = this.ctx,
+  ): Awaitable<void> {
     const { store, ask } = this.settings;
     const key = store.carriesData ? id : keyOf(id);
     this.#id = id;
     this.#key = key;
     const loaded = ask(() => store.load(key));
     return isPromise(loaded)
-      ? loaded.then((it) => this.#found(it, tracked))
-      : this.#found(loaded, tracked);
+      ? loaded.then((it) => this.#found(it, tracked, ctx))
+      : this.#found(loaded, tracked, ctx);
   }
 
-  #found(loaded: Loaded, tracked: Tracked): Awaitable<void> {
+  #found(loaded: Loaded, tracked: Tracked, ctx: ExtendableContext | undefined): Awaitable<void> {
     if (loaded.status !== "live") {
       this.#forgetRecord();
-      if (loaded.status === "none") return this.#refuse("unknown");
+      if (loaded.status === "none") return this.#refuse({ reason: "unknown" });
       this.status = "renewed";
       return;
     }
@@ -190,7 +215,7 @@ export class SessionWork {
     if (idleFor >= idle || now - record.startedAt >= absolute) return this.#expire();
 
     this.#touchDue = idleFor >= idle / 10 && store.carriesData === undefined;
-    if (tracker.admit && this.ctx) return this.#admit(this.ctx, tracked, record);
+    if (tracker.admit && ctx) return this.#admit(ctx, tracked, record);
     this.status = "live";
     if (this.#touchDue) this.#register();
   }
@@ -198,57 +223,63 @@ export class SessionWork {
   async #expire(): Promise<void> {
     const key = this.#key;
     this.#forgetRecord();
-    this.#refuse("expired");
+    this.#refuse({ reason: "expired" });
     await this.#end(key);
   }
 
-  #refuse(reason: string): void {
+  #refuse(refusal: Refusal): void {
     this.status = "new";
-    this.refused = reason;
-    this.#report("refused", "warn", { reason });
+    this.refusal = refusal;
+    this.#report("refused", refusal.level ?? "warn", { reason: refusal.reason });
   }
 
   /** The tracker's judgement; only a change of its own, or an end, takes a call of the store. */
-  #admit(ctx: ExtendableContext, tracked: Tracked, record: SessionRecord): Awaitable<void> {
-    const admission = this.settings.tracker.admit?.(ctx, tracked, record);
+  #admit(
+    ctx: ExtendableContext,
+    tracked: Tracked,
+    record: SessionRecord,
+    tries = 0,
+  ): Awaitable<void> {
+    const { tracker, store } = this.settings;
+    const found = {
+      now: Date.now() + this.#ahead,
+      carriesData: store.carriesData !== undefined,
+    };
+    const admission = tracker.admit?.(ctx, tracked, record, found);
     if (admission?.status === "refuse") {
       const key = this.#key;
+      this.#refuse(admission);
       this.#forgetRecord();
-      this.#refuse(admission.reason);
       return admission.destroy ? this.#end(key) : undefined;
     }
-    if (admission?.change) return this.#commitAdmission(ctx, tracked, admission.change);
+    const { change, reissue = false } = admission ?? {};
+    if (change) return this.#commitAdmission(ctx, tracked, change, reissue, tries);
     this.status = "live";
-    this.#announce = admission?.reissue ?? false;
-    if (this.#touchDue || this.#announce) this.#register();
+    this.#announce = reissue;
+    if (this.#touchDue || reissue) this.#register();
   }
 
-  async #commitAdmission(ctx: ExtendableContext, tracked: Tracked, first: Changes): Promise<void> {
-    const { tracker } = this.settings;
-    let change = first;
-    let reissue = false;
-    for (let tries = 0; tries < TRIES; tries++) {
-      const result = await this.#commit(change);
-      if (result.status === "saved") {
-        this.status = "live";
-        this.#announce ||= reissue;
-        this.#register();
-        return;
-      }
-      if (result.status !== "conflict") {
-        this.#forgetRecord();
-        if (result.status === "gone") return this.#refuse("unknown");
-        this.status = "renewed";
-        return;
-      }
+  async #commitAdmission(
+    ctx: ExtendableContext,
+    tracked: Tracked,
+    change: Changes,
+    reissue: boolean,
+    tries: number,
+  ): Promise<void> {
+    const result = await this.#commit(change);
+    if (result.status === "saved") {
+      this.status = "live";
+      this.#announce ||= reissue;
+      this.#register();
+    } else if (result.status === "conflict") {
+      if (tries === TRIES - 1) throw conflict();
       await jitter(tries);
-      const again = tracker.admit?.(ctx, tracked, result.record);
-      if (again?.status !== "accept" || !again.change)
-        return this.#admit(ctx, tracked, result.record);
-      change = again.change;
-      reissue = again.reissue ?? false;
+      await this.#admit(ctx, tracked, result.record, tries + 1);
+    } else {
+      this.#forgetRecord();
+      if (result.status === "gone") this.#refuse({ reason: "unknown" });
+      else this.status = "renewed";
     }
-    throw conflict();
   }
 
   /** Drops everything and finds the session again, as it is now. */
@@ -972,7 +1003,11 @@ export class SessionWork {
     );
   }
 
-  #report(name: SessionEventName, level: "info" | "warn", more: { reason?: string } = {}): void {
+  #report(
+    name: SessionEventName,
+    level: SessionEvent["level"],
+    more: { reason?: string } = {},
+  ): void {
     const publicId = this.record?.publicId;
     const { property } = this.settings;
     publish(name, { level, property, ...(publicId !== undefined && { publicId }), ...more });

@@ -124,6 +124,13 @@ export interface CreateSessionOptions<Data = SessionData> {
   readonly secure?: boolean;
 }
 
+/** What became of a token that came another way. */
+export type Received<Data = SessionData> =
+  /** `headers`: what the client is to send from now on, where that is no longer what it sent. */
+  | { readonly session: Session<Data>; readonly headers?: Record<string, string> }
+  /** `reason`: what may be told. `closeCode`: with which to close the socket. */
+  | { readonly session?: undefined; readonly reason: string; readonly closeCode: number };
+
 declare module "koa" {
   interface ExtendableContext {
     /** The session of this request, where `session()` or `sessions.middleware()` is mounted. */
@@ -149,6 +156,12 @@ export interface Sessions<Data = SessionData> {
    * sends anything. `undefined`: there is none.
    */
   open(id: string): Promise<Session<Data> | undefined>;
+  /**
+   * The session that a token names which came another way than in the request's headers, in the first
+   * message of the socket that `ctx` asked for, say. Nothing is sent, and it can be written to for as
+   * long as it lives.
+   */
+  receive(ctx: ExtendableContext, token: string): Promise<Received<Data>>;
   /**
    * Stores a new session, and tells the request headers by which a client presents it: for an app's
    * own tests, and for clients that are no browsers.
@@ -280,6 +293,21 @@ export function createSessions<Data = SessionData>(
       const work = new SessionWork(settings);
       await work.find(id);
       return work.status === "live" ? faceOf(work) : undefined;
+    },
+
+    async receive(ctx, token) {
+      const work = new SessionWork(settings);
+      await work.receive(ctx, token);
+      const { status, refusal, record, id } = work;
+      if (status === "renewed") return { reason: "renewed", closeCode: 4403 };
+      if (status !== "live" || record === undefined || id === undefined) {
+        const { shown, reason = "missing", closeCode = 4401 } = refusal ?? {};
+        return { reason: shown ?? reason, closeCode };
+      }
+      if (!work.isToBeSent) return { session: faceOf(work) };
+      const { secure } = ctx;
+      const headers = await settings.tracker.present?.(id, { secure, record, ctx });
+      return { session: faceOf(work), ...(headers && { headers }) };
     },
 
     async create({ userId, values = {}, secure = false } = {}) {

@@ -4,7 +4,7 @@ import { type CookieTrackerOptions, cookieTracker, type Tracker } from "@lanai/s
 import { trackerConformance } from "@lanai/session/testing";
 import { afterEach, describe, expect, test } from "vitest";
 import { koaVersions } from "./koa-versions.ts";
-import { contextOf, type RequestParts, recordOf } from "./tracker-context.ts";
+import { contextOf, found, type RequestParts, recordOf } from "./tracker-context.ts";
 
 const KEY = "the first key has thirty-two bytes";
 const OLD_KEY = "an older key has thirty-two bytes too";
@@ -298,7 +298,7 @@ describe("with keys", () => {
   });
 
   function admit(tracked: Awaited<ReturnType<Tracker["get"]>>) {
-    return tracked && tracker.admit?.(contextOf({}), tracked, recordOf());
+    return tracked && tracker.admit?.(contextOf({}), tracked, recordOf(), found);
   }
 });
 

@@ -8,7 +8,7 @@ import {
 } from "@lanai/session";
 import { trackerConformance } from "@lanai/session/testing";
 import { describe, expect, test } from "vitest";
-import { contextOf, recordOf } from "./tracker-context.ts";
+import { contextOf, found, recordOf } from "./tracker-context.ts";
 
 /** The same tracker, but asynchronous. */
 const slow = (tracker: Tracker): Tracker => ({
@@ -159,26 +159,30 @@ describe("a session is admitted", () => {
     const tracker = firstOf(noted(nothing).tracker, noted(a, refuse).tracker);
     const ctx = contextOf({});
     await tracker.get(ctx);
-    expect(tracker.admit?.(ctx, a, recordOf())).toEqual({ status: "refuse", reason: "revoked" });
+    expect(tracker.admit?.(ctx, a, recordOf(), found)).toEqual({
+      status: "refuse",
+      reason: "revoked",
+    });
   });
 
   test("if that tracker has nothing to say", async () => {
     const tracker = firstOf(noted(nothing, refuse).tracker, noted(a).tracker);
     const ctx = contextOf({});
     await tracker.get(ctx);
-    expect(tracker.admit?.(ctx, a, recordOf())).toEqual({ status: "accept" });
+    expect(tracker.admit?.(ctx, a, recordOf(), found)).toEqual({ status: "accept" });
   });
 
   test("with the very object that the tracker gave", async () => {
     const judged: Tracked[] = [];
-    const admit: Tracker["admit"] = (_ctx, tracked) => {
+    const admit: Tracker["admit"] = (_ctx, tracked, _record, where) => {
+      expect(where).toBe(found);
       judged.push(tracked);
       return { status: "accept" };
     };
     const tracker = firstOf(noted(nothing).tracker, noted(a, { admit }).tracker);
     const ctx = contextOf({});
     const tracked = await tracker.get(ctx);
-    if (tracked) tracker.admit?.(ctx, tracked, recordOf());
+    if (tracked) tracker.admit?.(ctx, tracked, recordOf(), found);
     expect(judged).toEqual([a]);
     expect(judged[0]).toBe(a);
   });

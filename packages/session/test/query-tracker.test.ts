@@ -1,7 +1,7 @@
 import { queryTracker } from "@lanai/session";
 import { trackerConformance } from "@lanai/session/testing";
 import { describe, expect, test } from "vitest";
-import { contextOf, recordOf } from "./tracker-context.ts";
+import { contextOf, found, recordOf } from "./tracker-context.ts";
 
 for (const name of ["sid", "__proto__"]) {
   trackerConformance({
@@ -51,7 +51,7 @@ describe("Referrer-Policy: no-referrer", () => {
 
   test("is sent where a session was found by its URL", () => {
     const ctx = contextOf({ url: "/?sid=abc" });
-    expect(tracker.admit?.(ctx, { id: "abc" }, recordOf())).toEqual({ status: "accept" });
+    expect(tracker.admit?.(ctx, { id: "abc" }, recordOf(), found)).toEqual({ status: "accept" });
     expect(ctx.res.getHeader("Referrer-Policy")).toBe("no-referrer");
   });
 

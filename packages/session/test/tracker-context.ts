@@ -1,6 +1,6 @@
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
-import type { SessionRecord } from "@lanai/session";
+import type { Found, SessionRecord } from "@lanai/session";
 import Koa, { type ExtendableContext } from "koa";
 
 export interface RequestParts {
@@ -33,3 +33,6 @@ export function recordOf(): SessionRecord {
     absolute: 600_000,
   };
 }
+
+/** In a store whose clock began with the record. */
+export const found: Found = { now: 0, carriesData: false };

@@ -1,0 +1,33 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { expect, test, vi } from "vitest";
+import { startRedis } from "../../../scripts/services/redis.ts";
+import { freePort } from "../../../scripts/services/server-process.ts";
+import { Browser } from "../../session/test/http.ts";
+
+test("the README's example keeps a visit through a restart of the app", async () => {
+  await using server = await startRedis();
+  const port = await freePort();
+  const browser = new Browser(`http://127.0.0.1:${port}`);
+  for (const visit of [1, 2]) {
+    const app = fork(fileURLToPath(new URL("example.ts", import.meta.url)), {
+      execArgv: ["--conditions=@lanai/source"],
+      env: {
+        ...process.env,
+        PORT: `${port}`,
+        REDIS_URL: `redis://${server.host}:${server.port}`,
+      },
+    });
+    const ended = once(app, "exit");
+    try {
+      await vi.waitFor(
+        async () => expect(await browser.text("/")).toBe(`Visit ${visit}\n`),
+        20_000,
+      );
+    } finally {
+      app.kill();
+      await ended;
+    }
+  }
+}, 60_000);
