@@ -1,4 +1,5 @@
 import Router from "@koa/router";
+import { flash } from "@lanai/flash";
 import { requireSession, type Sessions } from "@lanai/session";
 import Koa, { type Context, type Middleware } from "koa";
 import { assets } from "./assets.ts";
@@ -9,7 +10,6 @@ import * as views from "./views.ts";
 declare module "@lanai/session" {
   interface SessionData {
     visits: number;
-    flash: string;
   }
 }
 
@@ -30,6 +30,7 @@ export function porch(sessions: Sessions): Koa {
   app.use(assets);
   app.use(sameOriginOnly);
   app.use(sessions.middleware());
+  app.use(flash());
   app.use(notFound);
   for (const router of [everyone(), members(sessions)]) {
     app.use(router.routes());
@@ -47,8 +48,7 @@ function everyone(): Router {
 
   router.get("/sign-in", async (ctx) => {
     if (ctx.session.userId !== undefined) return ctx.redirect("/home");
-    const notice = await ctx.session.popString("flash");
-    ctx.body = views.signIn({ password: PASSWORD, notice });
+    ctx.body = views.signIn({ password: PASSWORD, messages: await ctx.flash.pop() });
   });
 
   router.post("/sign-in", async (ctx) => {
@@ -67,7 +67,7 @@ function everyone(): Router {
   router.post("/sign-out", async (ctx) => {
     await ctx.session.destroy();
     // Kept in a new session, which nobody is signed in to.
-    ctx.session.set("flash", "You are signed out");
+    ctx.flash.success("You are signed out");
     seeOther(ctx, "/sign-in");
   });
 
@@ -88,7 +88,7 @@ function members(sessions: Sessions): Router<Member> {
   router.get("/home", countVisit, async (ctx) => {
     ctx.body = views.home({
       user: ctx.state.user,
-      notice: await ctx.session.popString("flash"),
+      messages: await ctx.flash.pop(),
       visits: ctx.session.getInt("visits"),
       session: ctx.session,
     });
@@ -98,7 +98,7 @@ function members(sessions: Sessions): Router<Member> {
     const { user } = ctx.state;
     ctx.body = views.devices({
       user,
-      notice: await ctx.session.popString("flash"),
+      messages: await ctx.flash.pop(),
       current: ctx.session.publicId,
       sessions: await sessions.list({ user }),
     });
@@ -108,7 +108,8 @@ function members(sessions: Sessions): Router<Member> {
     const { user } = ctx.state;
     const publicId = (await readForm(ctx)).get("session") ?? "";
     const found = await sessions.destroyByPublicId({ user }, publicId);
-    ctx.session.set("flash", found ? "That session is signed out" : "That session had ended");
+    if (found) ctx.flash.success("That session is signed out");
+    else ctx.flash("That session had ended");
     seeOther(ctx, "/devices");
   });
 
@@ -116,7 +117,7 @@ function members(sessions: Sessions): Router<Member> {
     const { user } = ctx.state;
     const { publicId } = ctx.session;
     const count = await sessions.destroyAll({ user }, publicId ? { except: publicId } : {});
-    ctx.session.set("flash", `Signed out elsewhere: ${count}`);
+    ctx.flash.success(`Signed out elsewhere: ${count}`);
     seeOther(ctx, "/devices");
   });
 
@@ -127,7 +128,7 @@ function members(sessions: Sessions): Router<Member> {
 const authRequired: Middleware<Member> = async (ctx, next) => {
   const { userId } = ctx.session;
   if (userId === undefined) {
-    ctx.session.set("flash", "Please log in first");
+    ctx.flash.warning("Please log in first");
     return ctx.redirect("/sign-in");
   }
   ctx.state.user = userId;

@@ -1,3 +1,4 @@
+import type { FlashMessage } from "@lanai/flash";
 import type { Session, SessionSummary } from "@lanai/session";
 import { type Html, html } from "./html.ts";
 
@@ -6,11 +7,11 @@ interface Layout {
   /** Who is signed in. */
   readonly user: string | undefined;
   readonly path?: string;
-  readonly notice?: string;
+  readonly messages?: readonly FlashMessage[];
   readonly main: Html;
 }
 
-function layout({ title, user, path, notice, main }: Layout): string {
+function layout({ title, user, path, messages = [], main }: Layout): string {
   const link = (to: string, text: string) =>
     html`<li><a href="${to}"${to === path ? html` aria-current="page"` : undefined}>${text}</a></li>`;
 
@@ -45,15 +46,19 @@ function layout({ title, user, path, notice, main }: Layout): string {
     </div>
   </header>
   <main id="main" tabindex="-1">
-    ${notice ? html`<p class="notice" role="status">${notice}</p>` : undefined}
+    ${messages.map(notice)}
     ${main}
   </main>
-  <footer><p>A demo of <strong>Lanai</strong>, sessions for Koa. Nothing outlives the server.</p></footer>
+  <footer><p>A demo of <strong>Lanai</strong>, sessions for Koa.</p></footer>
 </body>
 </html>
 `;
   return page.text;
 }
+
+const notice = ({ level, message }: FlashMessage): Html =>
+  html`<p class="notice ${level}" role="status">${String(message)}</p>
+    `;
 
 export function welcome(user: string | undefined): string {
   const greeting =
@@ -86,16 +91,16 @@ export function welcome(user: string | undefined): string {
 export function signIn(form: {
   readonly password: string;
   readonly name?: string;
-  readonly notice?: string;
+  readonly messages?: readonly FlashMessage[];
   readonly error?: string;
 }): string {
-  const { password, name = "", notice, error } = form;
+  const { password, name = "", messages = [], error } = form;
   const invalid = error && html` aria-invalid="true" aria-describedby="error"`;
   return layout({
     title: error ?? "Sign in",
     user: undefined,
     path: "/sign-in",
-    ...(notice !== undefined && { notice }),
+    messages,
     main: html`<form class="card" method="post" action="/sign-in">
       <h1>Sign in</h1>
       ${error && html`<p class="error" id="error" role="alert">${error}</p>`}
@@ -114,17 +119,17 @@ export function signIn(form: {
 
 export function home(page: {
   readonly user: string;
-  readonly notice: string;
+  readonly messages: readonly FlashMessage[];
   readonly visits: number;
   readonly session: Session;
 }): string {
-  const { user, notice, visits, session } = page;
+  const { user, messages, visits, session } = page;
   const { publicId, createdAt, expiresAt } = session;
   return layout({
     title: "Your session",
     user,
     path: "/home",
-    notice,
+    messages,
     main: html`<h1>Hello, <span class="name">${user}</span></h1>
     <p class="lead">You were here <strong class="count">${visits}</strong> ${visits === 1 ? "time" : "times"} since you signed in.</p>
     <dl class="card facts">
@@ -140,12 +145,12 @@ export function home(page: {
 
 export function devices(page: {
   readonly user: string;
-  readonly notice: string;
+  readonly messages: readonly FlashMessage[];
   /** The public id of the session that asks. */
   readonly current: string | undefined;
   readonly sessions: readonly SessionSummary[];
 }): string {
-  const { user, notice, current, sessions } = page;
+  const { user, messages, current, sessions } = page;
   const latestFirst = sessions.toSorted((a, b) => b.seenAt.getTime() - a.seenAt.getTime());
   const items = latestFirst.map(({ publicId, createdAt, seenAt }) => {
     const here = publicId === current;
@@ -173,7 +178,7 @@ export function devices(page: {
     title: "Devices",
     user,
     path: "/devices",
-    notice,
+    messages,
     main: html`<h1>Where you are signed in</h1>
     <ul class="devices">
       ${items}

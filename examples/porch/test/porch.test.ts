@@ -55,6 +55,14 @@ describe("a stranger", () => {
     expect(await browser.page("/sign-in")).not.toContain(NOTICE);
   });
 
+  test("is told why by one of two tabs, and by none that only looks ahead", async () => {
+    await browser.get("/home");
+    const prefetch = { headers: { "Sec-Purpose": "prefetch" } };
+    expect(await (await browser.request("/sign-in", prefetch)).text()).not.toContain(NOTICE);
+    const tabs = await Promise.all([1, 2].map(() => browser.page("/sign-in")));
+    expect(tabs.filter((page) => page.includes("Please log in first"))).toHaveLength(1);
+  });
+
   test("is refused by a route's own middleware with a 401", async () => {
     const response = await browser.get("/me");
     expect(response.status).toBe(401);
