@@ -8,6 +8,8 @@ const reports = join(import.meta.dirname, "../node_modules/.cache/reports/exampl
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
     reporters: [
       "default",
       ["json", { outputFile: join(reports, `${basename(process.cwd())}.json`) }],

@@ -26,6 +26,14 @@ const programs = [
     debian: "python3-jwt python3-cryptography",
     port: "py313-jwt py313-cryptography",
   },
+  {
+    name: "python3 with websockets",
+    otherNames: ["python3", "python3.13"],
+    modules: ["websockets"],
+    debian: "python3-websockets",
+    port: "py313-websockets",
+  },
+  { name: "curl", debian: "curl", brew: "curl" },
 ];
 
 const isExecutable = (path) => {

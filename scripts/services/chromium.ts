@@ -1,0 +1,20 @@
+/// <reference path="./dom.d.ts" />
+import { type Browser, chromium } from "playwright-core";
+import { programPath } from "../servers.js";
+
+/**
+ * A private Chromium without a window, which reaches nothing but loopback: `127.0.0.1`, `localhost`
+ * and the names under `.localhost`. `await using` closes it; `browser.newContext()` is a visitor of
+ * their own, with their own cookies.
+ */
+export const startChromium = (): Promise<Browser> =>
+  chromium.launch({
+    executablePath: programPath("chromium"),
+    // As root Chromium runs only without its sandbox; the pages are our own.
+    chromiumSandbox: process.getuid?.() !== 0,
+    args: [
+      "--disable-background-networking",
+      "--no-proxy-server",
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE *.localhost",
+    ],
+  });
