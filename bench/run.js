@@ -10,6 +10,9 @@ import { REDIS_CPU } from "./lib/config.js";
 import { isOurs, needsRedis, variantNames } from "./lib/variants.js";
 import { memory } from "./memory.js";
 import { micro } from "./micro.js";
+import { pubsub } from "./pubsub.js";
+import { pubsubNats } from "./pubsub-nats.js";
+import { pubsubRedis } from "./pubsub-redis.js";
 import { redis } from "./redis.js";
 import { size } from "./size.js";
 import { smoke } from "./smoke.js";
@@ -21,8 +24,11 @@ const PARTS = {
   correctness,
   memory,
   size,
+  pubsub,
+  "pubsub-nats": pubsubNats,
+  "pubsub-redis": pubsubRedis,
 };
-const ON_REDIS = ["redis", "size"];
+const ON_REDIS = ["redis", "size", "pubsub-redis"];
 
 /** `expiry`: for how many milliseconds at most sessions are watched while they expire. */
 const full = {

@@ -6,7 +6,14 @@ const { dependencies: peers } = json("../package.json");
 const installed = (folder, names) =>
   names.map((name) => `${name} ${json(`${folder}/node_modules/${name}/package.json`).version}`);
 
-const OURS = ["session", "session-redis", "session-sqlite"].map((name) => `@lanai/${name}`);
+const OURS = [
+  "session",
+  "session-redis",
+  "session-sqlite",
+  "pubsub",
+  "pubsub-nats",
+  "pubsub-redis",
+].map((name) => `@lanai/${name}`);
 /** Those that the project's own tests need, too. */
 const IN_ROOT = ["koa", "ioredis", "redis", "connect-redis", "@nats-io/transport-node"];
 

@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { REDIS_PORT } from "./config.js";
 
-/** A connection to the run's own Redis. */
-export const redisClient = (options = {}) => new Redis(REDIS_PORT, options);
+/** A connection to the run's own Redis, which may have been started since this was imported. */
+export const redisClient = (options = {}) =>
+  new Redis({ port: Number(process.env.BENCH_REDIS_PORT), ...options });

@@ -44,14 +44,15 @@ const namesIn = (source: string): Set<string> => {
 };
 
 const pages = [
-  { page: "docs/laws.md", wanted: ["S1-S17", "F1-F4"] },
+  { page: "docs/laws.md", wanted: ["S1-S17", "F1-F4", "P1-P9", "C1-C5"] },
   {
     page: "docs/features.md",
     wanted: [
+      ...["V01-V13", "V18-V32", "VS1-VS9", "VS14"],
       ...["V34-V75", "VS10-VS13"],
       ...["P01-P22", "PS1-PS10"],
       ...["T01-T40", "TS1-TS10"],
-      ...["A36-A54"],
+      ...["V14-V17", "V33", "A01-A74", "AS2-AS9", "AS11"],
     ],
   },
 ];

@@ -1,0 +1,85 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { freePort, ServerProcess, temporaryFolder } from "./server-process.ts";
+
+export interface NatsOptions {
+  /** Default: `true`. */
+  readonly jetstream?: boolean;
+  /** What is in its configuration file besides, such as who may do what. Default: nothing. */
+  readonly config?: string;
+}
+
+/** A private nats-server on loopback, whose JetStream keeps its streams in a temporary folder. */
+export interface NatsServer extends AsyncDisposable {
+  readonly port: number;
+  readonly host: string;
+  /** `subsz`, `connz` and the others of its monitoring. */
+  monitor(page: string): Promise<Record<string, unknown>>;
+  /** Ends it at once, as a crash would; its streams stay. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and streams; kills it before if it runs. */
+  restart(): Promise<void>;
+  /** Stops it without an end: connections stay open, nothing is answered. */
+  freeze(): void;
+  thaw(): void;
+  /** Ends it and removes its files. */
+  stop(): Promise<void>;
+}
+
+/** A port that was free may be taken before the server has it. */
+const ATTEMPTS = 5;
+
+export const startNats = async (options: NatsOptions = {}): Promise<NatsServer> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(options);
+    } catch (error) {
+      if (attempt === ATTEMPTS || !/address already in use/.test(String(error))) throw error;
+    }
+  }
+};
+
+const start = async (options: NatsOptions): Promise<NatsServer> => {
+  const { jetstream = true, config = "" } = options;
+  const host = "127.0.0.1";
+  const [port, monitorPort] = await Promise.all([freePort(), freePort()]);
+  const folder = temporaryFolder("nats");
+  const configFile = join(folder.path, "nats.conf");
+  writeFileSync(configFile, config);
+  const server = new ServerProcess({
+    program: "nats-server",
+    folder: folder.path,
+    ready: /Server is ready/,
+    args: [
+      ...["-c", configFile, "-a", host, "-p", `${port}`, "-m", `${monitorPort}`],
+      ...(jetstream ? ["-js", "-sd", join(folder.path, "streams")] : []),
+    ],
+  });
+  const stop = async () => {
+    await server.kill();
+    folder.remove();
+  };
+  try {
+    await server.start();
+  } catch (error) {
+    folder.remove();
+    throw error;
+  }
+  return {
+    port,
+    host,
+    async monitor(page) {
+      const response = await fetch(`http://${host}:${monitorPort}/${page}`);
+      return (await response.json()) as Record<string, unknown>;
+    },
+    kill: () => server.kill(),
+    async restart() {
+      await server.kill();
+      await server.start();
+    },
+    freeze: () => server.freeze(),
+    thaw: () => server.thaw(),
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+};
