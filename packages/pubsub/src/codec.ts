@@ -1,0 +1,46 @@
+import { PubSubError } from "./errors.ts";
+import { textOf } from "./payload.ts";
+import type { Payload } from "./pubsub.ts";
+import type { SchemaResult, StandardSchema } from "./standard-schema.ts";
+
+/** @throws PubSubError `ERR_PUBSUB_ENCODE`. */
+export function encode(data: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data);
+  } catch (cause) {
+    throw new PubSubError("ERR_PUBSUB_ENCODE", "what was published can't be made JSON", { cause });
+  }
+  if (text !== undefined) return text;
+  throw new PubSubError("ERR_PUBSUB_ENCODE", `${typeof data} can't be published: it is no JSON`);
+}
+
+/**
+ * What was published, checked by the schema if there is one.
+ *
+ * @throws PubSubError `ERR_PUBSUB_DECODE`, or a promise that rejects with it where the schema is
+ * asynchronous.
+ */
+export function decode<T>(data: Payload, schema: StandardSchema<T> | undefined): T | Promise<T> {
+  let value: unknown;
+  try {
+    value = JSON.parse(textOf(data));
+  } catch {
+    // The parser's own message quotes what it was given.
+    throw new PubSubError("ERR_PUBSUB_DECODE", "a message is not JSON in UTF-8");
+  }
+  if (schema === undefined) return value as T;
+  const result = schema["~standard"].validate(value);
+  return result instanceof Promise ? result.then(accepted) : accepted(result);
+}
+
+function accepted<T>(result: SchemaResult<T>): T {
+  if (result.issues === undefined) return result.value;
+  const paths = result.issues.map(({ path = [] }) =>
+    path.map((key) => String(typeof key === "object" ? key.key : key)).join("."),
+  );
+  throw new PubSubError(
+    "ERR_PUBSUB_DECODE",
+    `a message is not what the schema asks for, at ${paths.map((it) => it || "its top").join(", ")}`,
+  );
+}

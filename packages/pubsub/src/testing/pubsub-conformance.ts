@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { type Case, type Feature, type OpenedPubSub, Place } from "./case.ts";
+import { delivery } from "./delivery.ts";
+import { endings } from "./endings.ts";
+import { network } from "./network.ts";
+import { replay } from "./replay.ts";
+import { retention } from "./retention.ts";
+import { subjects } from "./subjects.ts";
+
+export type { Feature as PubSubFeature, OpenedPubSub } from "./case.ts";
+
+export interface PubSubConformanceOptions {
+  /** The backend's name, for the tests' names. */
+  readonly name: string;
+  /**
+   * The runner's function: `test` of Vitest or `node:test`, `it` of Mocha. Those with a broker that
+   * is restarted take up to a minute.
+   */
+  readonly test: (name: string, fn: () => Promise<void>) => unknown;
+  /**
+   * Opens the backend for one case; the suite closes it. Cases use subjects and streams of their
+   * own, so that they may share a broker; but one that restarts it must not run beside others.
+   */
+  readonly open: () => OpenedPubSub | Promise<OpenedPubSub>;
+  /**
+   * What the backend lacks is set to `false` here; in place of its tests runs one that says so.
+   * Default: all are offered.
+   */
+  readonly features?: Readonly<Partial<Record<Feature, false>>>;
+  /** For what is random: repeats a failure, whose message tells it. Default: a random one. */
+  readonly seed?: number;
+}
+
+const laws: readonly Case[] = [
+  ...subjects,
+  ...delivery,
+  ...endings,
+  ...retention,
+  ...replay,
+  ...network,
+];
+
+const lacks: Readonly<Record<Feature, Case>> = {
+  network: {
+    name: "lacks network: one process alone, and no connection that could be lost",
+    async run({ opened }) {
+      assert.equal(opened.again, undefined);
+      assert.equal(opened.restart, undefined);
+    },
+  },
+};
+
+/**
+ * The laws that every backend keeps, as tests.
+ *
+ * @throws TypeError for a feature that there isn't.
+ */
+export const pubsubConformance = (options: PubSubConformanceOptions): void => {
+  const { name: backend, test, open, features = {}, seed = randomInt(2 ** 32) } = options;
+  for (const feature of Object.keys(features)) {
+    if (Object.hasOwn(lacks, feature)) continue;
+    throw new TypeError(
+      `pubsubConformance: there is no feature "${feature}": there are ${Object.keys(lacks).join(", ")}`,
+    );
+  }
+  const lacking = (Object.keys(lacks) as Feature[]).filter((it) => features[it] === false);
+  const due = laws.filter(({ needs }) => needs === undefined || !lacking.includes(needs));
+  for (const { name, run } of [...due, ...lacking.map((it) => lacks[it])]) {
+    test(`${name} (${backend})`, async () => {
+      const opened = await open();
+      try {
+        await run(new Place(opened, seed));
+      } finally {
+        await Promise.all([opened.backend.close(), opened.again?.close()]);
+        await opened.close?.();
+      }
+    });
+  }
+};

@@ -1,0 +1,295 @@
+import { type Message, memoryPubSub, type PubSub, type Streams } from "@lanai/pubsub";
+import { bytesOf } from "@lanai/pubsub/backend";
+import { type PubSubFeature, pubsubConformance } from "@lanai/pubsub/testing";
+import { describe, expect, test } from "vitest";
+
+type Backend = PubSub & Streams;
+type Fault = (backend: Backend) => Partial<Backend>;
+
+/** A sound backend, some methods of which are replaced. */
+function broken(fault: Fault): { readonly backend: Backend; advance(ms: number): void } {
+  let shift = 0;
+  const sound = memoryPubSub({ clock: () => Date.now() + shift });
+  const backend: Backend = {
+    publish: (...args) => sound.publish(...args),
+    subscribe: (...args) => sound.subscribe(...args),
+    history: (...args) => sound.history(...args),
+    ensureStream: (...args) => sound.ensureStream(...args),
+    close: () => sound.close(),
+    ...fault(sound),
+  };
+  return {
+    backend,
+    advance(ms) {
+      shift += ms;
+    },
+  };
+}
+
+/** Runs one test of the suite; answers whether it failed within a second. */
+async function fails(fault: Fault, caught: string): Promise<boolean> {
+  const found: (() => Promise<void>)[] = [];
+  pubsubConformance({
+    name: "x",
+    features: { network: false },
+    open: () => broken(fault),
+    test: (name, run) => void (name === `${caught} (x)` && found.push(run)),
+  });
+  expect(found, caught).toHaveLength(1);
+  const hangs = new Promise<boolean>((resolve) => setTimeout(resolve, 1000, true));
+  const [run] = found as [() => Promise<void>];
+  const failed = run().then(
+    () => false,
+    () => true,
+  );
+  return Promise.race([failed, hangs]);
+}
+
+const copies = (message: Message): Message => ({ ...message, data: bytesOf(message.data) });
+
+const faults: readonly (readonly [string, Fault, string])[] = [
+  [
+    "takes > for zero tokens or more",
+    (it) => ({
+      async subscribe(subject, handler, options) {
+        if (subject.endsWith(".>")) await it.subscribe(subject.slice(0, -2), handler, options);
+        return it.subscribe(subject, handler, options);
+      },
+    }),
+    "P1: subjects match by the rules of NATS, to the token",
+  ],
+  [
+    "folds case",
+    (it) => ({
+      publish: (subject, ...others) => it.publish(subject.toLowerCase(), ...others),
+      subscribe: (subject, ...others) => it.subscribe(subject.toLowerCase(), ...others),
+    }),
+    "P1: subjects match by the rules of NATS, to the token",
+  ],
+  [
+    "lets a subject through",
+    (it) => ({ publish: (subject, ...others) => it.publish(subject.replace(" ", "_"), ...others) }),
+    "P1: a subject that can't be is refused by every call, with the position",
+  ],
+  [
+    "resolves before it is subscribed",
+    (it) => ({
+      async subscribe(...args) {
+        const later = Promise.resolve().then(() => new Promise(setImmediate));
+        const subscription = later.then(() => it.subscribe(...args));
+        return new Proxy({} as Awaited<typeof subscription>, {
+          get: (_, name) => (name === "then" ? undefined : "live"),
+        });
+      },
+    }),
+    "P2: what is published after subscribe has resolved is delivered",
+  ],
+  [
+    "makes texts of bytes",
+    (it) => ({
+      publish: (subject, data, options) =>
+        it.publish(subject, Buffer.from(bytesOf(data)).toString(), options),
+    }),
+    "bytes arrive as they were: none, every value, 1 MB, a view, a text",
+  ],
+  [
+    "keeps the caller's array",
+    (it) => ({
+      subscribe: (subject, handler, options) =>
+        it.subscribe(subject, (message) => handler({ ...message, data: kept[0] ?? "" }), options),
+      publish(subject, data, options) {
+        kept[0] = data;
+        return it.publish(subject, data, options);
+      },
+    }),
+    "an array that is changed after publish was called arrives as it was",
+  ],
+  [
+    "delivers twice",
+    (it) => ({
+      subscribe: (subject, handler, options) =>
+        it.subscribe(
+          subject,
+          (message) => {
+            handler(message);
+            return handler(copies(message));
+          },
+          options,
+        ),
+    }),
+    "50 subscriptions of one subject get every message once, in order",
+  ],
+  [
+    "doesn't wait for the handler",
+    (it) => ({
+      subscribe: (subject, handler, options) =>
+        it.subscribe(subject, (message) => void handler(message), options),
+    }),
+    "a handler is called for one message at a time",
+  ],
+  [
+    "swallows what handlers throw",
+    (it) => ({
+      subscribe: (subject, handler, options) =>
+        it.subscribe(
+          subject,
+          async (message) => {
+            await Promise.resolve(message)
+              .then(handler)
+              .catch(() => {});
+          },
+          options,
+        ),
+    }),
+    "P6: a handler that throws or rejects is reported once each time, and harms nobody",
+  ],
+  [
+    "ignores signals",
+    (it) => ({
+      subscribe: (subject, handler, { signal: _, ...options } = {}) =>
+        it.subscribe(subject, handler, options),
+    }),
+    "a signal ends a subscription: before, while and after it is made",
+  ],
+  [
+    "queues without a bound",
+    (it) => ({
+      subscribe: (subject, handler, { queue: _, ...options } = {}) =>
+        it.subscribe(subject, handler, options),
+    }),
+    "P7: who doesn't keep up is closed and told, and delays nobody",
+  ],
+  [
+    "goes on after close",
+    () => ({ close: async () => {} }),
+    "P8: close settles everything, and every later call is a typed error",
+  ],
+  [
+    "answers history from its beginning",
+    (it) => ({
+      history: async (subject, limit) =>
+        (await it.history(subject, Infinity)).slice(0, Math.min(limit, 1e9)),
+    }),
+    "history answers the last ones, oldest first, of a subject or a pattern",
+  ],
+  [
+    "trims by and by",
+    (it) => ({
+      ensureStream: ({ maxMsgs = 1000, ...config }) =>
+        it.ensureStream({ ...config, maxMsgs: maxMsgs + 100 }),
+    }),
+    "maxMsgs is exact on read, over all subjects of the stream",
+  ],
+  [
+    "forgets ages",
+    (it) => ({ ensureStream: ({ maxAge: _, ...config }) => it.ensureStream(config) }),
+    "maxAge is exact on read, also when nothing is published any more",
+  ],
+  [
+    "never changes a stream",
+    (it) => {
+      const made = new Set<string>();
+      return {
+        async ensureStream(config) {
+          if (!made.has(config.name)) await it.ensureStream(config);
+          made.add(config.name);
+        },
+      };
+    },
+    "ensureStream makes, keeps and changes a stream",
+  ],
+  [
+    "stores a messageId again",
+    (it) => ({ publish: (subject, data) => it.publish(subject, data) }),
+    "P4: a messageId is stored and delivered once",
+  ],
+  [
+    "reads history before it subscribes",
+    (it) => ({
+      async subscribe(subject, handler, { replay = 0, ...options } = {}) {
+        for (const message of replay > 0 ? await it.history(subject, replay) : []) handler(message);
+        await new Promise(setImmediate);
+        return it.subscribe(subject, handler, options);
+      },
+    }),
+    "P3: whoever joins while messages flow gets every one, once, in order",
+  ],
+  [
+    "resumes at the cursor, not after it",
+    (it) => ({
+      async subscribe(subject, handler, options = {}) {
+        if (options.since) {
+          const all = await it.history(subject, Infinity);
+          const again = all.find(({ id }) => id === options.since);
+          if (again) handler(again);
+        }
+        return it.subscribe(subject, handler, options);
+      },
+    }),
+    "P3: since wins over replay; an empty one is none",
+  ],
+  [
+    "says nothing of a cursor that it can't resume",
+    (it) => ({
+      subscribe: (subject, handler, { onGap: _, ...options } = {}) =>
+        it.subscribe(subject, handler, options),
+    }),
+    "P3: a cursor that can't be resumed is said, and replay serves",
+  ],
+];
+const kept: (Uint8Array | string)[] = [];
+
+describe("a backend fails the suite that", () => {
+  test.each(faults)("%s", async (_, fault, caught) => {
+    expect(await fails(fault, caught)).toBe(true);
+    expect(await fails(() => ({}), caught)).toBe(false);
+  });
+});
+
+describe("the suite", () => {
+  const register = (features?: Partial<Record<PubSubFeature, false>>) => {
+    const names: string[] = [];
+    pubsubConformance({
+      name: "x",
+      open: () => broken(() => ({})),
+      test: (name) => names.push(name),
+      ...(features && { features }),
+    });
+    return names;
+  };
+
+  test("shows what a backend lacks in place of its tests", () => {
+    const whole = register();
+    const alone = register({ network: false });
+    expect(new Set(whole).size).toBe(whole.length);
+    expect(whole.filter((it) => it.startsWith("P5"))).not.toEqual([]);
+    expect(alone.filter((it) => it.startsWith("P5"))).toEqual([]);
+    expect(alone.at(-1)).toMatch(/^lacks network: /);
+  });
+
+  test("refuses a feature that there isn't", () => {
+    expect(() => register({ speed: false } as never)).toThrow(
+      'there is no feature "speed": there are network',
+    );
+  });
+
+  test("ten times at once holds on one backend", async () => {
+    const { backend } = broken(() => ({}));
+    const runs: Promise<void>[] = [];
+    for (let i = 0; i < 10; i++) {
+      pubsubConformance({
+        name: "x",
+        features: { network: false },
+        open: () => ({ backend: { ...shared(backend) } }),
+        test(name, run) {
+          if (!/P8|P1|throws|wrong|maxAge/.test(name)) runs.push(run());
+        },
+      });
+    }
+    await Promise.all(runs);
+    expect(runs.length).toBeGreaterThan(300);
+  }, 30_000);
+});
+
+/** The same backend, which a case can't close. */
+const shared = (backend: Backend): Backend => ({ ...backend, close: async () => {} });
