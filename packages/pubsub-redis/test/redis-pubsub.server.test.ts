@@ -1,0 +1,308 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { createPubSub } from "@lanai/pubsub";
+import { redisPubSub } from "@lanai/pubsub-redis";
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
+import { eventually, listen, numbers, openBackend } from "./fixture.ts";
+
+let server: RedisServer;
+let admin: Redis;
+
+beforeAll(async () => {
+  server = await startRedis();
+  admin = new Redis(server.port);
+});
+beforeEach(async () => {
+  await admin.flushall();
+});
+afterAll(async () => {
+  admin?.disconnect();
+  await server?.stop();
+});
+
+describe("redis-cli", () => {
+  const run = promisify(execFile);
+  const cli = async (...args: string[]) => {
+    const { stdout } = await run("redis-cli", ["-p", `${server.port}`, ...args]);
+    return stdout.trim();
+  };
+
+  test("reaches plain subscriptions, and a bus, by PUBLISH to prefix and subject", async () => {
+    await using opened = openBackend(server.port);
+    const { texts, messages } = await listen(opened.backend, "chat.general");
+    const wild = await listen(opened.backend, "chat.*");
+    const bus = createPubSub({ backend: opened.backend });
+    const said: unknown[] = [];
+    await bus.subscribe("chat.*", (data) => said.push(data));
+    expect(await cli("PUBLISH", "lanai:chat.general", '{"text":"é"}')).toBe("2");
+    await eventually(() => expect(said).toEqual([{ text: "é" }]));
+    await eventually(() =>
+      expect([texts, wild.texts]).toEqual([['{"text":"é"}'], ['{"text":"é"}']]),
+    );
+    expect(messages[0]).toMatchObject({ id: undefined, subject: "chat.general", replayed: false });
+  });
+
+  test("is heard as it is by SUBSCRIBE, and a stream behind a line of its own and by XRANGE", async () => {
+    await using opened = openBackend(server.port);
+    const { backend } = opened;
+    await backend.ensureStream({ name: "kept", subjects: ["kept.>"] });
+    const raw = new Redis(server.port);
+    const heard: [string, string][] = [];
+    raw.on("message", (channel, text) => heard.push([channel, text]));
+    await raw.subscribe("lanai:plain", "lanai:$stream:{kept}");
+    await backend.publish("plain", '{"a":1}');
+    await backend.publish("kept.a", '{"b":2}');
+    const [stored] = await backend.history("kept.a", 1);
+    const line = `${stored?.id?.replace(":", " ")} kept.a`;
+    await eventually(() =>
+      expect(heard).toEqual([
+        ["lanai:plain", '{"a":1}'],
+        ["lanai:$stream:{kept}", `${line}\n{"b":2}`],
+      ]),
+    );
+    expect(await cli("XRANGE", "lanai:stream:{kept}", "-", "+")).toMatch(
+      /^\d+-1\ns\nkept\.a\nd\n\{"b":2\}$/,
+    );
+    raw.disconnect();
+  });
+
+  test("that publishes to a retained subject reaches who is there, and is not stored", async () => {
+    await using opened = openBackend(server.port);
+    const { backend } = opened;
+    await backend.ensureStream({ name: "kept", subjects: ["kept.>"] });
+    const { messages } = await listen(backend, "kept.*");
+    await cli("PUBLISH", "lanai:kept.a", "1");
+    await eventually(() => expect(messages).toMatchObject([{ id: undefined, subject: "kept.a" }]));
+    expect(await backend.history("kept.a", 10)).toEqual([]);
+  });
+
+  test("that publishes what no subject can be, or garbage to a stream's channel, reaches nobody", async () => {
+    await using opened = openBackend(server.port);
+    const { backend } = opened;
+    await backend.ensureStream({ name: "kept", subjects: ["kept.>"] });
+    const { texts } = await listen(backend, ">");
+    for (const channel of ["a..b", "a b", "a.*", "$SYS.x", "$stream:{kept}", "$streams", ""]) {
+      await cli("PUBLISH", `lanai:${channel}`, "garbage");
+    }
+    await backend.publish("end", "end");
+    await eventually(() => expect(texts).toEqual(["end"]));
+  });
+});
+
+describe("patterns on the wire", () => {
+  const patterns = async () => Number(await admin.call("PUBSUB", "NUMPAT"));
+
+  test("10,000 wildcard subscriptions of one process are at most 17, and none when they leave", async () => {
+    await using opened = openBackend(server.port);
+    const { backend } = opened;
+    const heard: string[] = [];
+    const subscriptions = await Promise.all(
+      numbers(1, 10_000).map((n) =>
+        backend.subscribe(
+          `${["client", "room", "x"][Number(n) % 3]}${Number(n) % 20}.${n}.>`,
+          (it) => heard.push(it.subject),
+        ),
+      ),
+    );
+    expect(await patterns()).toBe(17);
+    for (const n of [1, 9, 5_000, 9_999, 10_000]) {
+      const first = `${["client", "room", "x"][n % 3]}${n % 20}`;
+      await backend.publish(`${first}.${n}.a.b`, "");
+      await backend.publish(`${first}.${n}`, "");
+    }
+    await backend.publish("room1.1.a", "");
+    await backend.publish("client9.9.end", "");
+    await eventually(() => expect(heard.at(-1)).toBe("client9.9.end"));
+    // Each once, though some came by three patterns; and nobody else's.
+    expect(heard).toEqual([
+      "room1.1.a.b",
+      "client9.9.a.b",
+      "x0.5000.a.b",
+      "client19.9999.a.b",
+      "room0.10000.a.b",
+      "room1.1.a",
+      "client9.9.end",
+    ]);
+    await Promise.all(subscriptions.map((it) => it.unsubscribe()));
+    expect(await patterns()).toBe(0);
+    expect(await admin.pubsub("CHANNELS")).toEqual(["lanai:$streams"]);
+  });
+
+  test("retained subjects take none, beyond the one of their subscription", async () => {
+    await using opened = openBackend(server.port);
+    const { backend } = opened;
+    await backend.ensureStream({ name: "kept", subjects: ["kept.>"] });
+    await Promise.all(numbers(1, 100).map(() => backend.subscribe("kept.*", () => {})));
+    expect(await patterns()).toBe(1);
+  });
+
+  test("with maxPatterns 0 there is one, which is all that an ACL has to allow", async () => {
+    await admin.call(
+      ...([
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        ">secret",
+        "~lanai:*",
+        "+@all",
+        "resetchannels",
+      ] as const),
+      "&lanai:*",
+      "&lanai:[^$]*",
+    );
+    const client = new Redis(server.port, { username: "app", password: "secret" });
+    const backend = redisPubSub(client, { maxPatterns: 0 });
+    const { texts } = await listen(backend, "a.*.c");
+    const other = await listen(backend, ">");
+    expect(await patterns()).toBe(1);
+    await backend.publish("a.b.c", "1");
+    await eventually(() => expect([texts, other.texts]).toEqual([["1"], ["1"]]));
+    await backend.close();
+    // One that isn't allowed is told so, and the others go on.
+    const strict = redisPubSub(client);
+    const literal = await listen(strict, "a.b.c");
+    await expect(strict.subscribe("a.*", () => {})).rejects.toMatchObject({
+      code: "ERR_PUBSUB_UNAVAILABLE",
+      cause: { message: expect.stringContaining("NOPERM") },
+    });
+    await strict.publish("a.b.c", "2");
+    await eventually(() => expect(literal.texts).toEqual(["2"]));
+    await strict.close();
+    client.disconnect();
+  });
+
+  test("globs never match too little, and what is too much is filtered", async () => {
+    await using opened = openBackend(server.port, { maxPatterns: 1_000 });
+    const { backend } = opened;
+    const strange = ["a?", "[ab]", "\\a", "^", "-", "a-b", "{x}", "%", "é", "😀", "]", "a"];
+    const subscribed = await Promise.all(
+      strange.map((it) => listen(backend, `${it}.*`).then((listener) => ({ it, ...listener }))),
+    );
+    for (const it of strange) await backend.publish(`${it}.x`, it);
+    await backend.publish("a.x.y", "too deep");
+    for (const { it, texts } of subscribed) await eventually(() => expect(texts).toEqual([it]));
+  });
+});
+
+test("a Redis that has forgotten its scripts is sent them again", async () => {
+  await using opened = openBackend(server.port);
+  const { backend } = opened;
+  await backend.ensureStream({ name: "kept", subjects: ["kept"] });
+  const { texts } = await listen(backend, ">");
+  for (const text of numbers(1, 5)) {
+    await admin.script("FLUSH");
+    await backend.publish(Number(text) % 2 ? "kept" : "plain", text);
+  }
+  await eventually(() => expect(texts).toEqual(numbers(1, 5)));
+  await admin.script("FLUSH");
+  expect((await backend.history("kept", 5)).length).toBe(3);
+});
+
+test("a stream that comes into being is heard by those who were there before, from its first message", async () => {
+  await using here = openBackend(server.port);
+  await using there = openBackend(server.port);
+  const listeners = await Promise.all(
+    ["new.*", ">"].map((subject) => listen(here.backend, subject)),
+  );
+  const rounds = numbers(1, 30);
+  for (const round of rounds) {
+    await there.backend.ensureStream({ name: `new${round}`, subjects: [`new.${round}`] });
+    for (const text of numbers(1, 10)) await there.backend.publish(`new.${round}`, text);
+  }
+  for (const { messages, gaps } of listeners) {
+    await eventually(() => expect(messages.length).toBe(300));
+    for (const round of rounds) {
+      const own = messages.filter(({ subject }) => subject === `new.${round}`);
+      expect(own.map(({ data }) => String(data))).toEqual(numbers(1, 10));
+    }
+    expect(gaps).toEqual([]);
+  }
+});
+
+test("P3: a replay ends with what is stored, though the process has not heard of it yet", async () => {
+  await using opened = openBackend(server.port);
+  const { backend } = opened;
+  await backend.ensureStream({ name: "kept", subjects: ["kept"] });
+  const early = await listen(backend, "kept");
+  await backend.publish("kept", "1");
+  await eventually(() => expect(early.texts).toEqual(["1"]));
+  // Stored, and on its way for as long as the test likes.
+  const key = "lanai:stream:{kept}";
+  const [last] = await admin.hmget(`${key}:meta`, "last");
+  await admin.xadd(key, `${last}-2`, "s", "kept", "d", "2");
+  await admin.hset(`${key}:meta`, "count", 2);
+  const late = await listen(backend, "kept", { replay: 1 });
+  await eventually(() => expect(late.texts).toEqual(["2"]));
+});
+
+test("P4: a publisher that doesn't know a stream yet stores on it nevertheless", async () => {
+  await using one = openBackend(server.port);
+  await using other = openBackend(server.port);
+  await other.backend.publish("x.before", "0");
+  for (const text of numbers(1, 30)) {
+    await one.backend.ensureStream({ name: `s${text}`, subjects: [`x.${text}`] });
+    // At once: the news of the stream may not have come yet.
+    await other.backend.publish(`x.${text}`, text);
+    const [stored] = await one.backend.history(`x.${text}`, 1);
+    expect(String(stored?.data)).toBe(text);
+  }
+});
+
+test("P4: two processes that make streams at once make all of them, and no two of one subject", async () => {
+  await using one = openBackend(server.port);
+  await using other = openBackend(server.port);
+  const results = await Promise.allSettled(
+    numbers(1, 20).flatMap((n) => [
+      one.backend.ensureStream({ name: `a${n}`, subjects: [`x.${n}`, `a.${n}`] }),
+      other.backend.ensureStream({ name: `b${n}`, subjects: [`x.${n}`, `b.${n}`] }),
+    ]),
+  );
+  const refused = results.filter(({ status }) => status === "rejected");
+  expect(refused.length).toBe(20);
+  for (const it of refused) expect(it).toMatchObject({ reason: { code: "ERR_PUBSUB_STREAM" } });
+  expect(await admin.hlen("lanai:{streams}")).toBe(21);
+});
+
+test("two apps with prefixes of their own don't hear each other", async () => {
+  await using one = openBackend(server.port, { prefix: "one:" });
+  await using other = openBackend(server.port, { prefix: "other:" });
+  for (const { backend } of [one, other]) {
+    await backend.ensureStream({ name: "kept", subjects: ["kept"] });
+  }
+  const here = await listen(one.backend, ">");
+  const there = await listen(other.backend, ">");
+  await one.backend.publish("kept", "1");
+  await other.backend.publish("kept", "2");
+  await one.backend.publish("plain", "3");
+  await eventually(() => expect([here.texts, there.texts]).toEqual([["1", "3"], ["2"]]));
+  expect(await other.backend.history("kept", 9)).toMatchObject([{ data: Buffer.from("2") }]);
+});
+
+test("an error holds no payload and no cursor", async () => {
+  await using opened = openBackend(server.port);
+  const { backend } = opened;
+  await backend.ensureStream({ name: "kept", subjects: ["kept"] });
+  await admin.set("lanai:stream:{kept}", "a string");
+  const error = await backend.publish("kept", "a secret").catch((it) => it);
+  expect(error).toMatchObject({ code: "ERR_PUBSUB_UNAVAILABLE", cause: { message: /WRONGTYPE/ } });
+  expect(JSON.stringify([error, error.cause, error.message, error.stack])).not.toContain("secret");
+});
+
+test("nothing connects before something is asked for, and close ends only what is ours", async () => {
+  const client = new Redis(server.port);
+  const backend = redisPubSub(client);
+  const pubsubs = async () =>
+    String(await admin.call("CLIENT", "LIST", "TYPE", "pubsub"))
+      .split("\n")
+      .filter(Boolean).length;
+  expect(await pubsubs()).toBe(0);
+  await backend.subscribe("a", () => {});
+  expect(await pubsubs()).toBe(1);
+  await backend.close();
+  await eventually(async () => expect(await pubsubs()).toBe(0));
+  expect(await client.ping()).toBe("PONG");
+  client.disconnect();
+});
