@@ -1,0 +1,47 @@
+/**
+ * Why a listener ended.
+ *
+ * - `terminated`: its session, client or user was, or its session has expired.
+ * - `disconnected`: by `disconnect`.
+ * - `renewed`: its session has a new id: it should come back with that.
+ * - `slow`: it didn't keep up with what was sent to it.
+ * - `limit`: there are too many of its session or client.
+ * - `malformed`: it sent what can't be a message.
+ * - `unavailable`: the session's store could not be asked for too long.
+ * - `shutdown`: the server stops.
+ * - `left`: the browser closed the connection, or it broke.
+ * - `failed`: the connection could not be written to.
+ */
+export type EndReason =
+  | "terminated"
+  | "disconnected"
+  | "renewed"
+  | "slow"
+  | "limit"
+  | "malformed"
+  | "unavailable"
+  | "shutdown"
+  | "left"
+  | "failed";
+
+/**
+ * The codes with which WebSockets are closed. A client of graphql-ws stops for good at 4400 and 4401,
+ * and comes back at 4403, 1012 and 1013; it would come back for ever at 1000, or at a code that it
+ * doesn't know.
+ */
+export const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
+  terminated: 4401,
+  disconnected: 4401,
+  renewed: 4403,
+  slow: 1013,
+  limit: 1013,
+  malformed: 4400,
+  unavailable: 1013,
+  shutdown: 1012,
+  left: 1001,
+  failed: 1011,
+};
+
+/** Whether a browser whose connection ended so should connect again. */
+export const comesBack = (reason: EndReason): boolean =>
+  !["terminated", "disconnected", "malformed"].includes(reason);

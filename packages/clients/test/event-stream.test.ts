@@ -1,0 +1,95 @@
+import { EventSource } from "eventsource";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { Browser } from "./browser.ts";
+import { type Site, startSite } from "./site.ts";
+
+/** A tab with an event stream; it counts its requests and keeps their statuses. */
+function openStream(site: Site, browser: Browser) {
+  const statuses: number[] = [];
+  const events: { type: string; data: unknown }[] = [];
+  const source = new EventSource(`${site.url}/live`, {
+    fetch: async (url, init) => {
+      const response = await fetch(url, {
+        ...init,
+        headers: { ...init.headers, cookie: browser.cookie },
+      });
+      statuses.push(response.status);
+      return response;
+    },
+  });
+  for (const type of ["notice", "session", "redirect"]) {
+    source.addEventListener(type, ({ data }) => events.push({ type, data: JSON.parse(data) }));
+  }
+  onTestFinished(() => source.close());
+  return { source, statuses, events };
+}
+
+async function attached(site: Site, count = 1): Promise<void> {
+  await vi.waitFor(() => expect(site.listeners).toHaveLength(count), { timeout: 8_000 });
+}
+
+describe("an event stream", () => {
+  test("is a listener, and gets what is sent to its user", async () => {
+    await using site = await startSite();
+    const browser = await new Browser(site).signIn("ada");
+    const tab = openStream(site, browser);
+    await attached(site);
+    expect(site.listeners[0]).toMatchObject({ kind: "event-stream", user: "ada" });
+    await site.clients.send({ user: "ada" }, "notice", { text: "line\nbreak" });
+    await vi.waitFor(() =>
+      expect(tab.events).toEqual([{ type: "notice", data: { text: "line\nbreak" } }]),
+    );
+  });
+
+  test("that is terminated is told, asks once more, is answered 204, and stops", async () => {
+    await using site = await startSite();
+    const browser = await new Browser(site).signIn("ada");
+    const tab = openStream(site, browser);
+    await attached(site);
+    await site.clients.terminate({ user: "ada" });
+    await vi.waitFor(() => expect(tab.source.readyState).toBe(EventSource.CLOSED), {
+      timeout: 8_000,
+    });
+    expect(tab.events).toEqual([{ type: "session", data: { ended: "terminated" } }]);
+    expect(tab.statuses).toEqual([200, 204]);
+    expect(site.clients.size.listeners).toBe(0);
+  }, 15_000);
+
+  test("that should come back does, with what it was told to wait", async () => {
+    await using site = await startSite();
+    const browser = await new Browser(site).signIn("ada");
+    const tab = openStream(site, browser);
+    await attached(site);
+    await browser.get("/renew");
+    await attached(site, 2);
+    expect(tab.statuses).toEqual([200, 200]);
+    expect(site.listeners[0]?.endReason).toBe("renewed");
+    expect(site.listeners[1]?.user).toBe("ada");
+  }, 15_000);
+
+  test("of a browser without a client cookie is refused with 401, and stops", async () => {
+    await using site = await startSite();
+    const tab = openStream(site, new Browser(site));
+    await vi.waitFor(() => expect(tab.source.readyState).toBe(EventSource.CLOSED));
+    expect(tab.statuses).toEqual([401]);
+  });
+
+  test("that comes after a shutdown is asked to come back, never given up on", async () => {
+    await using site = await startSite();
+    const browser = await new Browser(site).signIn("ada");
+    await site.clients.close();
+    const response = await browser.get("/live");
+    expect(response.status).toBe(200);
+    expect(await response.text()).toMatch(/^retry: \d{4}$/m);
+  });
+
+  test("that is closed by its browser is gone", async () => {
+    await using site = await startSite();
+    const tab = openStream(site, await new Browser(site).signIn("ada"));
+    await attached(site);
+    tab.source.close();
+    expect(await site.listeners[0]?.ended).toBe("left");
+    expect(site.clients.size.listeners).toBe(0);
+    expect(site.errors).toEqual([]);
+  });
+});

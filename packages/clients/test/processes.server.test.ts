@@ -1,0 +1,170 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type NatsServer, startNats } from "../../../scripts/services/nats.ts";
+import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
+import { Browser } from "./browser.ts";
+
+interface AppProcess extends AsyncDisposable {
+  readonly url: string;
+  /** What it was told of who comes and goes. */
+  readonly told: [name: string, event: Record<string, string>][];
+  kill(): Promise<void>;
+}
+
+async function startProcess(settings: object): Promise<AppProcess> {
+  const program = fileURLToPath(new URL("site-process.ts", import.meta.url));
+  const child: ChildProcess = spawn(
+    process.execPath,
+    ["--conditions=@lanai/source", program, JSON.stringify(settings)],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const told: AppProcess["told"] = [];
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once("exit", (code) => reject(new Error(`the process ended with ${code}`)));
+    createInterface(child.stdout as NonNullable<typeof child.stdout>).on("line", (line) => {
+      const [word, data] = JSON.parse(line);
+      if (word === "url") resolve(data);
+      else told.push([word, data]);
+    });
+  });
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  };
+  return { url, told, kill, [Symbol.asyncDispose]: kill };
+}
+
+const BOUND = 1_500;
+const options = { revalidateInterval: BOUND, presenceInterval: 500, leaveGrace: 100 };
+
+/** The store lives on while the bus is killed. */
+let store: RedisServer;
+
+beforeAll(async () => {
+  store = await startRedis();
+}, 30_000);
+
+afterAll(() => store?.stop());
+
+describe.each<[string, () => Promise<RedisServer | NatsServer>]>([
+  ["redis", startRedis],
+  ["nats", startNats],
+])("two processes on %s", (bus, start) => {
+  let server: RedisServer | NatsServer;
+  let here: AppProcess;
+  let there: AppProcess;
+
+  const startApp = () => startProcess({ store: store.port, bus, port: server.port, options });
+
+  beforeAll(async () => {
+    server = await start();
+    [here, there] = await Promise.all([startApp(), startApp()]);
+  }, 30_000);
+
+  afterAll(async () => {
+    await Promise.all([here?.kill(), there?.kill()]);
+    await server?.stop();
+  });
+
+  /** A user's tab in a process, when the other one knows of it. */
+  async function tabAt(user: string, where: AppProcess) {
+    const browser = await new Browser(where).signIn(user);
+    const tab = browser.tab();
+    await tab.opened;
+    await vi.waitFor(
+      async () => {
+        for (const { url } of [here, there]) {
+          const presence = await fetch(`${url}/presence?user=${user}`);
+          expect(await presence.json()).toMatchObject({ listeners: 1 });
+        }
+      },
+      { timeout: 3_000 },
+    );
+    return { tab, browser };
+  }
+
+  const terminate = async (user: string) =>
+    (await fetch(`${here.url}/terminate?user=${user}`)).json();
+
+  test("a termination in one ends tabs in the other, in less than 200 ms", async () => {
+    const { tab, browser } = await tabAt("ada", there);
+    const at = performance.now();
+    expect(await terminate("ada")).toMatchObject({ sessions: 1, here: 0, bus: "published" });
+    expect(await tab.closed).toEqual({ code: 4401, reason: "terminated" });
+    expect(performance.now() - at).toBeLessThan(200);
+    expect(await (await browser.get("/me")).json()).toMatchObject({ user: null });
+  });
+
+  test("a message in one reaches tabs in the other", async () => {
+    const { tab } = await tabAt("grace", there);
+    const sent = await fetch(`${here.url}/send?user=grace`);
+    expect(await sent.json()).toEqual({ here: 0, bus: "published" });
+    expect(await tab.next("notice")).toBe("hello");
+    tab.socket.close();
+  });
+
+  test("with the bus killed they end within the bound; when it is back, at once", async () => {
+    const { tab } = await tabAt("alan", there);
+    await server.kill();
+    const at = performance.now();
+    const report = await terminate("alan");
+    expect(report).toEqual({ sessions: 1, here: 0, bus: "queued", bound: BOUND });
+    expect((await tab.closed).code).toBe(4401);
+    // From the report on; it had waited for the bus for a second.
+    expect(performance.now() - at).toBeLessThan(BOUND + 1_000 + 500);
+
+    // Both work on without it.
+    const local = await new Browser(there).signIn("barbara");
+    const other = local.tab();
+    await other.opened;
+    await fetch(`${there.url}/send?user=barbara`);
+    expect(await other.next("notice")).toBe("hello");
+
+    await server.restart();
+    await vi.waitFor(
+      async () => {
+        await fetch(`${here.url}/send?user=barbara`);
+        expect(other.all("notice").length).toBeGreaterThan(0);
+      },
+      { timeout: 10_000, interval: 100 },
+    );
+    const again = performance.now();
+    expect(await terminate("barbara")).toMatchObject({ bus: "published" });
+    expect((await other.closed).code).toBe(4401);
+    expect(performance.now() - again).toBeLessThan(200);
+  }, 30_000);
+
+  test("what a process that was killed had is gone within the bound, and empty comes once", async () => {
+    const lost = await startApp();
+    const { tab } = await tabAt("kay", lost);
+    const before = [here.told.length, there.told.length];
+    const at = performance.now();
+    await lost.kill();
+    await tab.closed;
+    const toldOf = () =>
+      [here, there].flatMap(({ told }, i) =>
+        told.slice(before[i]).filter(([, event]) => event.user === "kay"),
+      );
+    await vi.waitFor(
+      async () => {
+        for (const { url } of [here, there]) {
+          const presence = await fetch(`${url}/presence?user=kay`);
+          expect(await presence.json()).toMatchObject({ listeners: 0 });
+        }
+        expect(toldOf().map(([name]) => name)).toContain("empty");
+      },
+      { timeout: 5_000 },
+    );
+    // Three intervals, and what nobody came back in.
+    expect(performance.now() - at).toBeLessThan(3 * options.presenceInterval + 100 + 500);
+    // Once: everything that could tell it again has passed when the next process was lost too.
+    const second = await startApp();
+    await second.kill();
+    expect(toldOf().map(([name]) => name)).toEqual(["leave", "empty"]);
+  }, 20_000);
+});
