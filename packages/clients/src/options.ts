@@ -1,7 +1,7 @@
 import type { PubSub } from "@lanai/pubsub";
-import type { Sessions } from "@lanai/session";
+import { knownOptions, type Sessions } from "@lanai/session";
 import type { AttachOptions } from "./clients.ts";
-import { inRange, knownOptions } from "./known-options.ts";
+import { inRange } from "./in-range.ts";
 
 export interface ClientsOptions {
   /** Whose ends end the listeners. Their store must be able to find sessions by owner. */

@@ -1,3 +1,4 @@
+import { knownOptions, numberOption } from "@lanai/pubsub/backend";
 import type { NatsConnection } from "@nats-io/transport-node";
 
 export interface NatsPubSubOptions {
@@ -46,16 +47,8 @@ const SUBJECT_PREFIX = /^(?=.{1,64}$)[\w-]+(\.[\w-]+)*$/;
 /** @throws TypeError or RangeError that names the option, what came and what is accepted. */
 export function settingsOf(connection: NatsConnection, options: NatsPubSubOptions): Settings {
   checkConnection(connection);
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`natsPubSub: the options must be an object, got ${typeof options}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.includes(name)) continue;
-    const known = OPTIONS.join(", ");
-    throw new TypeError(`natsPubSub: there is no option "${name}": its options are ${known}`);
-  }
+  knownOptions("natsPubSub", options, OPTIONS);
   const { prefix = "app", storage = "file", inboxPrefix = "_INBOX", domain } = options;
-  const { timeout = 5_000, replicas = 1 } = options;
   checkPrefix("prefix", prefix);
   checkPrefix("inboxPrefix", inboxPrefix);
   if (domain !== undefined && (typeof domain !== "string" || !/^[\w-]+$/.test(domain))) {
@@ -66,9 +59,14 @@ export function settingsOf(connection: NatsConnection, options: NatsPubSubOption
   if (storage !== "file" && storage !== "memory") {
     throw new TypeError(`natsPubSub: storage must be "file" or "memory", got ${String(storage)}`);
   }
-  checkInteger("timeout", timeout, 100, 60_000);
-  checkInteger("replicas", replicas, 1, 5);
-  return { prefix, timeout, storage, replicas, domain, inboxPrefix };
+  return {
+    prefix,
+    timeout: integer("timeout", options.timeout, 100, 60_000, 5_000),
+    storage,
+    replicas: integer("replicas", options.replicas, 1, 5, 1),
+    domain,
+    inboxPrefix,
+  };
 }
 
 const checkConnection = (connection: NatsConnection) => {
@@ -88,9 +86,5 @@ const checkPrefix = (name: string, value: string) => {
   );
 };
 
-const checkInteger = (name: string, value: number, least: number, most: number) => {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw new RangeError(
-    `natsPubSub: ${name} must be an integer from ${least} to ${most}, got ${String(value)}`,
-  );
-};
+const integer = (name: string, value: unknown, least: number, most: number, fallback: number) =>
+  numberOption("natsPubSub", name, value, { least, most, fallback });

@@ -10,8 +10,10 @@ import {
   closedError,
   emitEvent,
   Inbox,
+  knownOptions,
   matchesSubject,
   notRetained,
+  numberOption,
   overlaps,
   type StreamSettings,
   streamOf,
@@ -315,12 +317,7 @@ const checked = (redis: RedisClient, options: RedisPubSubOptions): Required<Redi
   if (!isRedisClient(redis)) {
     throw new TypeError("redisPubSub: the first argument must be a Redis or a Cluster of ioredis");
   }
-  for (const name of Object.keys(options)) {
-    if ((OPTIONS as readonly string[]).includes(name)) continue;
-    throw new TypeError(
-      `redisPubSub: there is no option "${name}": its options are ${OPTIONS.join(", ")}`,
-    );
-  }
+  knownOptions("redisPubSub", options, OPTIONS);
   const { prefix = "lanai:", sharded = false } = options;
   if (typeof prefix !== "string" || /[{}\s]/.test(prefix)) {
     throw new TypeError(
@@ -332,11 +329,7 @@ const checked = (redis: RedisClient, options: RedisPubSubOptions): Required<Redi
   }
   const integer = (name: "maxPatterns" | "timeout" | "pingInterval" | "maxWaiting") => {
     const [fallback, least, most] = BOUNDS[name];
-    const { [name]: value = fallback } = options;
-    if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
-    throw new RangeError(
-      `redisPubSub: ${name} must be an integer from ${least} to ${most}, got ${String(value)}`,
-    );
+    return numberOption("redisPubSub", name, options[name], { least, most, fallback });
   };
   return {
     prefix,

@@ -1,6 +1,7 @@
 export { closedError, notRetained, streamOverlap } from "./errors.ts";
 export { emitEvent } from "./events.ts";
 export { Inbox, type InboxOptions, pushAll, validateSubscribe } from "./inbox.ts";
+export { knownOptions, numberOption } from "./known-options.ts";
 export { bytesOf, textOf, validatePublish } from "./payload.ts";
 export {
   type StreamSettings,

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import type { Awaitable, SecretKey } from "@lanai/session";
+import { type Awaitable, knownOptions, type SecretKey } from "@lanai/session";
 import { type JwtKeys, type KeySet, keySource } from "./keys.ts";
 
 /** What all our tokens have in common. Either `secret` or `keys`. */
@@ -46,15 +46,7 @@ export function checkTokenOptions(
   options: TokenOptions,
   own: readonly string[],
 ): CheckedTokenOptions {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`${owner}: the options must be an object, got ${typeof options}`);
-  }
-  const known = [...COMMON, ...own];
-  for (const name of Object.keys(options)) {
-    if (known.includes(name)) continue;
-    const hint = Object.hasOwn(HINTS, name) ? HINTS[name] : `its options are ${known.join(", ")}`;
-    throw new TypeError(`${owner}: there is no option "${name}": ${hint}`);
-  }
+  knownOptions(owner, options, [...COMMON, ...own], HINTS);
   const { secret, keys, issuer, clockTolerance = 5_000, clock = Date.now } = options;
   const { audience = issuer } = options;
   if ((secret === undefined) === (keys === undefined)) {
