@@ -34,7 +34,7 @@ const ON_REDIS = ["redis", "size", "pubsub-redis"];
 const full = {
   rounds: 3,
   seconds: 2,
-  warm: 1,
+  warm: 2,
   times: 3,
   sessions: 1_000_000,
   compare: 200_000,

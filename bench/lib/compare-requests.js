@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { Browser } from "./browser.js";
 import { cpuSeconds, startVariant } from "./child.js";
 import { HOST, LOAD_CPUS, PORT } from "./config.js";
+import { keepAwake } from "./keep-awake.js";
 import { SCENARIOS } from "./scenarios.js";
 import { fixed, median, table } from "./text.js";
 import { isBare } from "./variants.js";
@@ -73,20 +74,24 @@ const measureRound = async (round, running, scenarios, options) => {
   return samples;
 };
 
-/** All servers stay up. In round 0 they learn what they will do: its samples don't count. */
+/** New servers each round: two processes of one program differ by a tenth, for as long as they live. */
 const measure = async (names, scenarios, rounds, options) => {
   const folder = mkdtempSync(join(tmpdir(), "lanai-bench-"));
-  const running = [];
+  const letSleep = keepAwake(LOAD_CPUS.split(","));
+  const samples = [];
   try {
-    for (const [i, name] of names.entries()) running.push(await start(name, PORT + i, folder));
-    await measureRound(0, running, scenarios, options);
-    const samples = [];
     for (let round = 1; round <= rounds; round++) {
-      samples.push(...(await measureRound(round, running, scenarios, options)));
+      const running = [];
+      try {
+        for (const [i, name] of names.entries()) running.push(await start(name, PORT + i, folder));
+        samples.push(...(await measureRound(round, running, scenarios, options)));
+      } finally {
+        await Promise.all(running.map(({ server }) => server.stop()));
+      }
     }
     return samples;
   } finally {
-    await Promise.all(running.map(({ server }) => server.stop()));
+    await letSleep();
     rmSync(folder, { recursive: true });
   }
 };
@@ -146,7 +151,7 @@ export const compareRequests = async (base, variants, target, options) => {
   if (failed.length > 0) throw new Error(`Requests failed: ${failed.join(", ")}`);
 
   const sections = [
-    `Medians of ${rounds} rounds of ${seconds} s, each after ${warm} s, and all after a round to warm up; ${CONNECTIONS} connections, ${SESSIONS} sessions. The ratio is to ${base} in the same round.`,
+    `Medians of ${rounds} rounds of ${seconds} s, each after ${warm} s and with new servers; ${CONNECTIONS} connections, ${SESSIONS} sessions. The ratio is to ${base} in the same round.`,
     ...scenarios.map((scenario) => scenarioTable(samples, base, names, scenario)),
     ...(names.includes(target.name) ? [verdicts(samples, base, target, scenarios)] : []),
   ];

@@ -17,6 +17,9 @@ const MAX_DEPTH = 256;
 /** The last instant that a `Date` can be, in milliseconds (ECMA-262, 21.4.1.1). */
 const MAX_TIME = 8.64e15;
 
+/** An entry's key as the app or a package knows it, for errors: its name is `<whose>:<key>`. */
+const keyIn = (name: string): string => name.slice(name.indexOf(":") + 1);
+
 /**
  * Encodes what a session may hold: everything that JSON has, `Date`, `Uint8Array`, `bigint`, `Map`
  * and `Set`. An object's `undefined` properties are left out, as in JSON.
@@ -26,7 +29,7 @@ const MAX_TIME = 8.64e15;
 export function encode(value: unknown, name: string): string {
   if (typeof value === "string" || typeof value === "boolean") return JSON.stringify(value);
   if (Number.isFinite(value)) return String(value);
-  return JSON.stringify(tag(value, [name], []));
+  return JSON.stringify(tag(value, [keyIn(name)], []));
 }
 
 /** @throws {SessionError} `ERR_SESSION_DECODE`, without the text or a cause that quotes it. */
@@ -37,7 +40,7 @@ export function decode(text: string, name: string): unknown {
   } catch {
     throw new SessionError(
       "ERR_SESSION_DECODE",
-      `the stored text of ${JSON.stringify(name)} was not written by @lanai/session: delete the entry, or end the session`,
+      `the stored text of ${JSON.stringify(keyIn(name))} was not written by @lanai/session: delete the entry, or end the session`,
     );
   }
 }

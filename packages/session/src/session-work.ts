@@ -66,8 +66,6 @@ const TRIES = 16;
 /** New ids that collide are a broken generator, not bad luck. */
 const ID_TRIES = 3;
 
-/** An entry's key as the app or a package knows it, for errors. */
-const keyIn = (name: string): string => name.slice(name.indexOf(":") + 1);
 const userOwner = (userId: string): string => `user:${userId}`;
 const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
 /**
@@ -311,7 +309,7 @@ export class SessionWork {
   #readStored(name: string, text: string): unknown {
     const held = this.#decoded?.get(name);
     if (held !== undefined) return held.value;
-    const value = decode(text, keyIn(name));
+    const value = decode(text, name);
     // Only an object can change in place.
     if (isObject(value)) {
       this.#decoded ??= new Map();
@@ -351,7 +349,7 @@ export class SessionWork {
   write(name: string, value: unknown): void {
     this.#mustBeWritable();
     // Encoded here too, so that what can't be stored fails where it was written.
-    this.#pend(name, { value, text: encode(value, keyIn(name)) });
+    this.#pend(name, { value, text: encode(value, name) });
   }
 
   remove(name: string): void {
@@ -477,12 +475,10 @@ export class SessionWork {
     for (let tries = 0; tries < TRIES; tries++) {
       const stored = this.record?.values.get(name);
       const pending = this.#pending?.get(name);
-      const before = this.#pending?.has(name)
-        ? pending && encode(pending.value, keyIn(name))
-        : stored;
+      const before = this.#pending?.has(name) ? pending && encode(pending.value, name) : stored;
       // Decoded anew for each try: `change` may change it in place.
-      const value = await change(before === undefined ? undefined : decode(before, keyIn(name)));
-      const text = value === undefined ? undefined : encode(value, keyIn(name));
+      const value = await change(before === undefined ? undefined : decode(before, name));
+      const text = value === undefined ? undefined : encode(value, name);
       if (this.status !== "live") {
         // Another update of this request was faster.
         if (this.#pending?.get(name) !== pending) continue;
@@ -752,7 +748,7 @@ export class SessionWork {
       if (held === undefined) {
         if (stored !== undefined) remove = (remove ?? new Set()).add(name);
       } else {
-        const text = isObject(held.value) ? encode(held.value, keyIn(name)) : held.text;
+        const text = isObject(held.value) ? encode(held.value, name) : held.text;
         if (text !== stored) set.set(name, text);
       }
     }
@@ -827,7 +823,7 @@ export class SessionWork {
     const { idleTimeout, absoluteTimeout } = this.settings;
     const values = new Map<string, string>();
     for (const [name, held] of this.#pending ?? []) {
-      if (held !== undefined) values.set(name, encode(held.value, keyIn(name)));
+      if (held !== undefined) values.set(name, encode(held.value, name));
     }
     const now = Date.now() + this.#ahead;
     return {
@@ -915,9 +911,9 @@ export class SessionWork {
   #noticeChangesInPlace(): void {
     for (const [name, { value, text }] of this.#decoded ?? []) {
       if (this.#pending?.has(name)) continue;
-      const now = encode(value, keyIn(name));
+      const now = encode(value, name);
       // Text of another encoder is not a change: it is compared as this one would have written it.
-      if (now === text || now === encode(decode(text, keyIn(name)), name)) continue;
+      if (now === text || now === encode(decode(text, name), name)) continue;
       this.#pend(name, { value, text: now });
     }
   }

@@ -394,7 +394,7 @@ function operations(): () => string {
   let count = 0;
   return () => {
     count++;
-    return `${process}.${count.toString(36)}`;
+    return `${process}.${count}`;
   };
 }
 
