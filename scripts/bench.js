@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { install } from "./install.js";
 import { root, runNode } from "./node.js";
 
-const TOOLS = { wrk: "wrk", taskset: "util-linux" };
+const TOOLS = { wrk: "wrk", taskset: "util-linux", chrt: "util-linux" };
 
 const isOnPath = (tool) =>
   (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, tool)));
@@ -13,7 +13,7 @@ const isOnPath = (tool) =>
 const checkTools = () => {
   const missing = Object.keys(TOOLS).filter((tool) => !isOnPath(tool));
   if (missing.length === 0) return;
-  const packages = missing.map((tool) => TOOLS[tool]).join(" ");
+  const packages = [...new Set(missing.map((tool) => TOOLS[tool]))].join(" ");
   throw new Error(
     `The benchmark needs Linux with ${missing.join(" and ")}. On Debian or Ubuntu:\n` +
       `  sudo apt-get install ${packages}`,

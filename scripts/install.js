@@ -1,30 +1,43 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { root as workspace } from "./node.js";
 
 const packagesOf = (file) => JSON.parse(readFileSync(file, "utf8")).packages;
 
+/** What this machine is, in the words of a package's `os`, `cpu` and `libc`. */
+const thisPlatform = () => {
+  const { glibcVersionRuntime } = process.report.getReport().header;
+  const libc = glibcVersionRuntime === undefined ? "musl" : "glibc";
+  return { os: process.platform, cpu: process.arch, libc };
+};
+
+/** Whether a package names platforms, and this machine among them. */
+const isMadeFor = (platform, described) => {
+  const named = ["os", "cpu", "libc"].filter((field) => described[field]);
+  return named.length > 0 && named.every((field) => described[field].includes(platform[field]));
+};
+
 /**
  * Whether `node_modules` is what `package-lock.json` says, and all of it is there: an install that
  * was broken off, an older lock or a deleted folder show. Takes a few milliseconds.
  */
-export const isInstalled = (root) => {
+export const isInstalled = (root, platform = thisPlatform()) => {
   const hidden = join(root, "node_modules/.package-lock.json");
   if (!existsSync(hidden)) return false;
   const wanted = packagesOf(join(root, "package-lock.json"));
   const installed = packagesOf(hidden);
-  return Object.entries(wanted).every(([path, { version, integrity, optional }]) => {
+  return Object.entries(wanted).every(([path, described]) => {
     if (!path.startsWith("node_modules/")) return true;
     const found = installed[path];
-    // Optional packages of other platforms are in the lock, but not here.
-    if (!found) return optional === true;
+    // Optional packages of other platforms, and what these alone need, are in the lock but not here.
+    if (!found) return described.optional === true && !isMadeFor(platform, described);
     return (
-      found.version === version &&
-      found.integrity === integrity &&
+      found.version === described.version &&
+      found.integrity === described.integrity &&
       existsSync(join(root, path, "package.json"))
     );
   });
@@ -39,27 +52,76 @@ const isAlive = (pid) => {
   }
 };
 
+/** The lock of one folder's install. Each user has their own: one can't remove another's. */
+export const lockOf = (root) => {
+  const name = createHash("sha256").update(root).digest("hex").slice(0, 16);
+  return join(tmpdir(), `lanai-install-${process.getuid?.() ?? "user"}-${name}.lock`);
+};
+
+const take = (lock) => {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: "wx" });
+    return true;
+  } catch (error) {
+    if (error.code === "EEXIST") return false;
+    throw error;
+  }
+};
+
+/** A lock is empty for the moment between its creation and its writing, in milliseconds at most. */
+const EMPTY = 10_000;
+
+/** Who has the lock, if it is known and alive; a lock that nobody can have any more is removed. */
+const ownerOf = (lock) => {
+  try {
+    const pid = Number(readFileSync(lock, "utf8"));
+    const isLeft = pid > 0 ? !isAlive(pid) : Date.now() - statSync(lock).mtimeMs > EMPTY;
+    if (!isLeft) return pid;
+  } catch (error) {
+    // Its owner has just removed it.
+    if (error.code !== "ENOENT") throw error;
+    return 0;
+  }
+  rmSync(lock, { force: true });
+  return 0;
+};
+
 // Two commands started together must not install over each other. The lock is outside
 // node_modules, because npm empties that.
 const withLock = async (root, work) => {
-  const name = createHash("sha256").update(root).digest("hex").slice(0, 16);
-  const lock = join(tmpdir(), `lanai-install-${name}.lock`);
-  for (;;) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: "wx" });
-      break;
-    } catch (error) {
-      if (error.code !== "EEXIST") throw error;
+  const lock = lockOf(root);
+  let waitsFor = 0;
+  while (!take(lock)) {
+    const owner = ownerOf(lock);
+    if (owner > 0 && owner !== waitsFor) {
+      waitsFor = owner;
+      console.log(`Waiting for process ${owner}, which installs (${lock}) …`);
     }
     await sleep(200);
-    // Empty for the moment between its creation and its writing.
-    const owner = existsSync(lock) ? Number(readFileSync(lock, "utf8")) : 0;
-    if (owner > 0 && !isAlive(owner)) rmSync(lock, { force: true });
   }
   try {
     return work();
   } finally {
     rmSync(lock, { force: true });
+  }
+};
+
+const npm = (root, args, PATH) => {
+  // Without dev dependencies (NODE_ENV=production) and optional ones nothing here would run.
+  const include = ["--include=dev", "--include=optional"];
+  const { error, status } = spawnSync("npm", [...args, ...include, "--no-audit", "--no-fund"], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, PATH },
+  });
+  if (error?.code === "ENOENT")
+    throw new Error("npm was not found on PATH. Install Node with npm.");
+  if (error) throw error;
+  if (status !== 0) {
+    throw new Error(
+      `npm ${args[0]} failed; npm says why above. The first set-up needs npm's registry: if this machine\n` +
+        "is offline or behind a proxy, see `npm config get registry proxy https-proxy`.",
+    );
   }
 };
 
@@ -69,19 +131,13 @@ export const install = async (root = workspace) => {
   await withLock(root, () => {
     if (isInstalled(root)) return;
     console.log("Installing the workspace (npm ci) …");
-    // Without dev dependencies (NODE_ENV=production) nothing here would run.
-    const { error, status } = spawnSync("npm", ["ci", "--include=dev", "--no-audit", "--no-fund"], {
-      cwd: root,
-      stdio: ["ignore", "inherit", "inherit"],
-    });
-    if (error?.code === "ENOENT")
-      throw new Error("npm was not found on PATH. Install Node with npm.");
-    if (error) throw error;
-    if (status !== 0) {
-      throw new Error(
-        "npm ci failed; npm says why above. The first set-up needs npm's registry: if this machine\n" +
-          "is offline or behind a proxy, see `npm config get registry proxy https-proxy`.",
-      );
-    }
+    const { PATH } = process.env;
+    npm(root, ["ci"], PATH);
+    if (isInstalled(root)) return;
+    // npm leaves out a platform's packages that ask for another Node than it runs on; on the
+    // workspace's own, which is here now, it takes them.
+    console.log("Adding what npm has left out …");
+    const own = join(workspace, "node_modules/node/bin");
+    npm(root, ["install", "--no-save"], [own, PATH].join(delimiter));
   });
 };

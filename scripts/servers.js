@@ -5,11 +5,11 @@ import { delimiter, join } from "node:path";
 
 /**
  * What tests need: a program, maybe under other names, or Python with certain modules; and what has
- * it: packages of Debian, of Homebrew or MacPorts. A server's own module (scripts/services) asks for
- * a program's path by {@link programPath}.
+ * it: packages of Debian, of Homebrew, of Python's index. A server's own module (scripts/services)
+ * asks for a program's path by {@link programPath}.
  */
 const programs = [
-  { name: "redis-server", debian: "redis-server", brew: "redis" },
+  { name: "redis-server", otherNames: ["valkey-server"], debian: "redis-server", brew: "redis" },
   { name: "postgres", debian: "postgresql", brew: "postgresql" },
   { name: "initdb", debian: "postgresql", brew: "postgresql" },
   { name: "nats-server", debian: "nats-server", brew: "nats-server" },
@@ -24,14 +24,14 @@ const programs = [
     otherNames: ["python3", "python3.13"],
     modules: ["jwt", "cryptography"],
     debian: "python3-jwt python3-cryptography",
-    port: "py313-jwt py313-cryptography",
+    pip: "pyjwt cryptography",
   },
   {
     name: "python3 with websockets",
     otherNames: ["python3", "python3.13"],
     modules: ["websockets"],
     debian: "python3-websockets",
-    port: "py313-websockets",
+    pip: "websockets",
   },
   { name: "curl", debian: "curl", brew: "curl" },
 ];
@@ -78,7 +78,7 @@ const howToInstall = (missing) => {
     `Tests need ${missing.map(({ name }) => name).join(", ")}, on the PATH. Install with\n` +
     line("apt-get install", "debian", "Debian, Ubuntu, as root") +
     line("brew install", "brew", "macOS") +
-    line("port install", "port", "macOS") +
+    line("pip install", "pip", "macOS, into the Python on the PATH") +
     "or run only what needs no server: npm run test:unit"
   );
 };
@@ -109,7 +109,8 @@ export const installServers = () => {
     const packages = packagesOf(missing(), "debian");
     console.log(`Installing ${packages.join(" ")} (apt-get) …`);
     apt("update");
-    apt("install", "-y", "--no-install-recommends", ...packages);
+    // One by one: a name that this system's release doesn't know holds up no other.
+    for (const name of packages) apt("install", "-y", "--no-install-recommends", name);
   }
   if (missing().length > 0) throw new Error(howToInstall(missing()));
 };

@@ -58,10 +58,12 @@ const sample = async ({ name, server, cookieFile, url }, scenario, { warm, secon
   };
 };
 
-/** Every server in every scenario, in turn, another one first each round. */
-const measureRound = async (round, running, scenarios, options) => {
+/** Every server in turn, another one first each round. */
+const measureScenario = async (scenario, round, names, folder, options) => {
+  const running = [];
   const samples = [];
-  for (const scenario of scenarios) {
+  try {
+    for (const [i, name] of names.entries()) running.push(await start(name, PORT + i, folder));
     for (let i = 0; i < running.length; i++) {
       const variant = running[(i + round) % running.length];
       const taken = { round, ...(await sample(variant, scenario, options)) };
@@ -70,23 +72,24 @@ const measureRound = async (round, running, scenarios, options) => {
         `round ${round} ${scenario} ${taken.name}: ${fixed(taken.perSecond)} requests/s`,
       );
     }
+    return samples;
+  } finally {
+    await Promise.all(running.map(({ server }) => server.stop()));
   }
-  return samples;
 };
 
-/** New servers each round: two processes of one program differ by a tenth, for as long as they live. */
+/**
+ * New servers for each round and scenario: two processes of one program differ by a tenth for as long
+ * as they live, and what they did before shows, too.
+ */
 const measure = async (names, scenarios, rounds, options) => {
   const folder = mkdtempSync(join(tmpdir(), "lanai-bench-"));
   const letSleep = keepAwake(LOAD_CPUS.split(","));
   const samples = [];
   try {
     for (let round = 1; round <= rounds; round++) {
-      const running = [];
-      try {
-        for (const [i, name] of names.entries()) running.push(await start(name, PORT + i, folder));
-        samples.push(...(await measureRound(round, running, scenarios, options)));
-      } finally {
-        await Promise.all(running.map(({ server }) => server.stop()));
+      for (const scenario of scenarios) {
+        samples.push(...(await measureScenario(scenario, round, names, folder, options)));
       }
     }
     return samples;

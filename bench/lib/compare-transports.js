@@ -43,60 +43,105 @@ const arrived = async (subscriber, sent) => {
   return subscriber.ask("figures");
 };
 
-const sample = async (transport, { seconds, warm, cpus, pace }) => {
+/** What one transport does in new processes, after as much of the same to warm up. */
+const sample = async (transport, task, { seconds, warm, cpus, rate }) => {
   const subscriber = await startWorker(transport, cpus.subscriber);
   const publisher = await startWorker(transport, cpus.publisher);
   try {
     await subscriber.ask("subscribe");
-    const run = async (task, options) => {
+    const run = async (time) => {
       await subscriber.ask("reset");
-      const sent = await publisher.ask(task, options);
+      const options = { seconds: time, window: WINDOW, rate };
+      const { sent, ...published } = await publisher.ask(task, options);
       const figures = await arrived(subscriber, sent);
-      return { ...figures, lost: sent - figures.got };
+      return { ...figures, ...published, lost: sent - figures.got };
     };
-    await run("burst", { seconds: warm, window: WINDOW });
-    const burst = await run("burst", { seconds, window: WINDOW });
-    const paced = await run("paced", { seconds, rate: pace });
-    return { burst, paced };
+    await run(warm);
+    return await run(seconds);
   } finally {
     await subscriber.stop();
     await publisher.stop();
   }
 };
 
-/**
- * Messages a second from one process to another through a broker, and how long one is under way, of
- * each transport in turn, at a pair's `pace` of messages a second. Ratios are to the raw client of
- * the same round.
- */
-export const compareTransports = async (pairs, options) => {
-  const paceOf = (name) =>
-    pairs.find(({ raw, ours }) => raw === name || ours === name).pace ?? 2_000;
+/** The raw client behind a transport, whose rate is the limit for all that are compared with it. */
+const limitOf = (pairs, name) => {
+  const pair = pairs.find(({ ours }) => ours === name);
+  return pair ? limitOf(pairs, pair.raw) : name;
+};
+
+/** Each in turn: first as many messages as go, then all at a tenth of what the raw client has done. */
+const takeSamples = async (pairs, { rounds, ...options }) => {
   const names = [...new Set(pairs.flatMap(({ raw, ours }) => [raw, ours]))];
   const samples = [];
-  for (let round = 0; round < options.rounds; round++) {
-    for (const name of round % 2 ? names.toReversed() : names) {
-      samples.push({ round, name, ...(await sample(name, { ...options, pace: paceOf(name) })) });
+  for (let round = 0; round < rounds; round++) {
+    const inTurn = round % 2 ? names.toReversed() : names;
+    const bursts = {};
+    for (const name of inTurn) bursts[name] = await sample(name, "burst", options);
+    for (const name of inTurn) {
+      const rate = Math.round(bursts[limitOf(pairs, name)].rate / 10);
+      const paced = await sample(name, "paced", { ...options, rate });
+      samples.push({ round, name, burst: bursts[name], paced: { ...paced, rate } });
     }
   }
+  return samples;
+};
+
+const leastToMost = (numbers, digits) =>
+  `${fixed(Math.min(...numbers), digits)} to ${fixed(Math.max(...numbers), digits)}`;
+
+const verdict = (holds) => (holds ? "met" : "missed");
+
+/**
+ * Messages a second from one process to another through a broker, and how long one is under way, of
+ * each of `pairs`: `ours` beside `raw`, of whose rate it keeps at least `target` and to whose p99 it
+ * adds less than `added` microseconds. Ratios and differences are of one round.
+ */
+export const compareTransports = async (pairs, options) => {
+  const samples = await takeSamples(pairs, options);
   const of = (name, figure) => samples.filter((it) => it.name === name).map(figure);
-  const rows = pairs.flatMap(({ raw, ours, target }) =>
-    [raw, ours].map((name) => {
-      const rates = of(name, ({ burst }) => burst.rate);
-      const ratios = rates.map((rate, round) => rate / of(raw, ({ burst }) => burst.rate)[round]);
-      const lost = of(name, ({ burst, paced }) => burst.lost + paced.lost);
-      return [
-        name,
-        fixed(median(rates)),
-        fixed(median(ratios), 2),
-        `${fixed(Math.min(...ratios), 2)} to ${fixed(Math.max(...ratios), 2)}`,
-        name === ours ? fixed(target, 2) : "",
-        fixed(median(of(name, ({ paced }) => paced.p50)), 0),
-        fixed(median(of(name, ({ paced }) => paced.p99)), 0),
-        String(lost.reduce((sum, it) => sum + it, 0)),
-      ];
-    }),
-  );
-  const head = ["", "messages/s", "ratio", "least to most", "target", "p50 µs", "p99 µs", "lost"];
-  return { text: table(head, rows), data: samples };
+  const raws = [...new Set(pairs.map(({ raw }) => limitOf(pairs, raw)))];
+
+  const lost = (name) =>
+    String(of(name, ({ burst, paced }) => burst.lost + paced.lost).reduce((sum, it) => sum + it));
+  const rates = (name) => of(name, ({ burst }) => burst.rate);
+  const speed = [...raws.map((ours) => ({ ours })), ...pairs].map(({ raw, ours, target }) => {
+    const ratios = raw ? rates(ours).map((rate, round) => rate / rates(raw)[round]) : [];
+    const half = raw ? median(ratios) : 0;
+    return [
+      ours,
+      fixed(median(rates(ours))),
+      ...(raw ? [raw, fixed(half, 2), leastToMost(ratios, 2)] : ["", "", ""]),
+      ...(target ? [fixed(target, 2), verdict(half >= target)] : ["", ""]),
+      lost(ours),
+    ];
+  });
+
+  const p99 = (name) => of(name, ({ paced }) => paced.p99);
+  const late = (name) => median(of(name, ({ paced }) => paced.late));
+  const delay = [...raws.map((ours) => ({ ours })), ...pairs].map(({ raw, ours, added }) => {
+    const differences = raw ? p99(ours).map((it, round) => it - p99(raw)[round]) : [];
+    const half = raw ? median(differences) : 0;
+    return [
+      ours,
+      fixed(median(of(ours, ({ paced }) => paced.rate))),
+      fixed(median(of(ours, ({ paced }) => paced.p50))),
+      fixed(median(p99(ours))),
+      fixed(late(ours)),
+      ...(raw ? [raw, fixed(half), leastToMost(differences)] : ["", "", ""]),
+      ...(added
+        ? [fixed(added), late(raw) < added ? verdict(half < added) : "too busy"]
+        : ["", ""]),
+    ];
+  });
+
+  const speedHead = ["", "messages/s", "beside", "ratio", "least to most", "target", "", "lost"];
+  const delayHead = [
+    ...["", "at messages/s", "p50 µs", "p99 µs", "late p99 µs"],
+    ...["beside", "added p99 µs", "least to most", "target", ""],
+  ];
+  return {
+    text: `### As many as go\n\n${table(speedHead, speed)}\n\n### At a tenth of that of the raw client\n\n${table(delayHead, delay)}`,
+    data: samples,
+  };
 };

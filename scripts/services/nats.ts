@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, ServerProcess, temporaryFolder } from "./server-process.ts";
+import { freePort, onFreePort, ServerProcess, temporaryFolder } from "./server-process.ts";
 
 export interface NatsOptions {
   /** Default: `true`. */
@@ -26,23 +26,13 @@ export interface NatsServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** A port that was free may be taken before the server has it. */
-const ATTEMPTS = 5;
+export const startNats = (options: NatsOptions = {}): Promise<NatsServer> =>
+  onFreePort((port) => start(port, options));
 
-export const startNats = async (options: NatsOptions = {}): Promise<NatsServer> => {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await start(options);
-    } catch (error) {
-      if (attempt === ATTEMPTS || !/address already in use/.test(String(error))) throw error;
-    }
-  }
-};
-
-const start = async (options: NatsOptions): Promise<NatsServer> => {
+const start = async (port: number, options: NatsOptions): Promise<NatsServer> => {
   const { jetstream = true, config = "" } = options;
   const host = "127.0.0.1";
-  const [port, monitorPort] = await Promise.all([freePort(), freePort()]);
+  const monitorPort = await freePort();
   const folder = temporaryFolder("nats");
   const configFile = join(folder.path, "nats.conf");
   writeFileSync(configFile, config);

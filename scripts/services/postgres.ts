@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { Client } from "pg";
 import { programPath } from "../servers.js";
-import { freePort, ServerProcess, temporaryFolder } from "./server-process.ts";
+import { onFreePort, ServerProcess, temporaryFolder } from "./server-process.ts";
 
 export interface PostgresOptions {
   /** Settings of postgresql.conf. Default: none. */
@@ -47,9 +47,11 @@ const unprivileged = (): { uid: number; gid: number } | undefined => {
   throw new Error("PostgreSQL refuses to run as root, and there is no user postgres or nobody");
 };
 
-export const startPostgres = async (options: PostgresOptions = {}): Promise<PostgresServer> => {
+export const startPostgres = (options: PostgresOptions = {}): Promise<PostgresServer> =>
+  onFreePort((port) => start(port, options));
+
+const start = async (port: number, options: PostgresOptions): Promise<PostgresServer> => {
   const host = "127.0.0.1";
-  const port = await freePort();
   const user = unprivileged();
   const folder = temporaryFolder("postgres");
   if (user) chownSync(folder.path, user.uid, user.gid);

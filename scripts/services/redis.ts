@@ -1,10 +1,8 @@
-import { freePort, ServerProcess, temporaryFolder } from "./server-process.ts";
+import { onFreePort, ServerProcess, temporaryFolder } from "./server-process.ts";
 
 export interface RedisOptions {
   /** More of redis-server's command line. Default: none. */
   readonly args?: readonly string[];
-  /** Default: one that is free. */
-  readonly port?: number;
 }
 
 /** A private Redis on loopback, which keeps nothing on disk unless `args` say so. */
@@ -22,8 +20,10 @@ export interface RedisServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export const startRedis = async (options: RedisOptions = {}): Promise<RedisServer> => {
-  const { args = [], port = await freePort() } = options;
+export const startRedis = (options: RedisOptions = {}): Promise<RedisServer> =>
+  onFreePort((port) => start(port, options));
+
+const start = async (port: number, { args = [] }: RedisOptions): Promise<RedisServer> => {
   const host = "127.0.0.1";
   const folder = temporaryFolder("redis");
   const server = new ServerProcess({

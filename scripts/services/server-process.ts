@@ -9,7 +9,7 @@ export interface ServerProgram {
   /** A name that `scripts/servers.js` finds. */
   readonly program: string;
   readonly args: readonly string[];
-  /** Where it runs; its files are here. */
+  /** Where it runs; its files are here. Nothing else is: it goes with the test's process. */
   readonly folder: string;
   /** What it writes, to either output, when it is ready. */
   readonly ready: RegExp;
@@ -21,8 +21,8 @@ export interface ServerProgram {
 const START_TIMEOUT = 20_000;
 
 /**
- * A server that a test has started, as a process group of its own. It ends with the test's process
- * at the latest, also if that is killed.
+ * A server that a test has started, as a process group of its own. It and its folder end with the
+ * test's process at the latest, also if that is killed.
  */
 export class ServerProcess {
   readonly #program: ServerProgram;
@@ -43,7 +43,7 @@ export class ServerProcess {
     });
     this.#child = child;
     if (child.pid !== undefined) {
-      const watcher = killWithUs(child.pid);
+      const watcher = endWithUs(child.pid, folder);
       child.once("exit", () => watcher.kill("SIGKILL"));
     }
 
@@ -100,13 +100,22 @@ export class ServerProcess {
 
   #signal(signal: NodeJS.Signals): void {
     const child = this.#child;
-    if (child?.pid && this.#isRunning(child)) process.kill(-child.pid, signal);
+    if (!child?.pid || !this.#isRunning(child)) return;
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // It has ended, and Node is about to say so.
+    }
   }
 }
 
-/** Kills a process group as soon as this process has ended, however it did: its pipe closes then. */
-const killWithUs = (group: number): ChildProcess => {
-  const watcher = spawn("sh", ["-c", `read -r _; kill -KILL -${group}`], {
+/**
+ * Kills a process group and removes its folder as soon as this process has ended, however it did: its
+ * pipe closes then.
+ */
+const endWithUs = (group: number, folder: string): ChildProcess => {
+  const work = 'read -r _; kill -KILL -"$1"; rm -rf -- "$2"';
+  const watcher = spawn("sh", ["-c", work, "sh", `${group}`, folder], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],
   });
@@ -131,6 +140,20 @@ const isFree = (port: number): Promise<boolean> =>
     server.once("error", () => resolve(false));
     server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
+
+/** A port that was free may be taken before the server has it. */
+const ATTEMPTS = 5;
+
+/** What `start` starts on a free port, on another one if that was taken meanwhile. */
+export const onFreePort = async <T>(start: (port: number) => Promise<T>): Promise<T> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(await freePort());
+    } catch (error) {
+      if (attempt === ATTEMPTS || !/address already in use/i.test(String(error))) throw error;
+    }
+  }
+};
 
 /** A new folder for a server's files; `remove` when the server has ended. */
 export const temporaryFolder = (name: string): { path: string; remove(): void } => {

@@ -1,8 +1,17 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, expect, test } from "vitest";
-import { isInstalled } from "../install.js";
+import { delimiter, join } from "node:path";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { install, isInstalled, lockOf } from "../install.js";
 
 const koa = { version: "3.3.0", integrity: "sha512-a" };
 const roots: string[] = [];
@@ -60,6 +69,88 @@ test("a deleted folder shows", () => {
   expect(isInstalled(tree(packages, packages, []))).toBe(false);
 });
 
-test("an optional package of another platform is not missed", () => {
-  expect(isInstalled(tree({ "node_modules/fsevents": { ...koa, optional: true } }, {}))).toBe(true);
+const here = { os: "linux", cpu: "x64", libc: "glibc" };
+
+test.for([
+  { os: ["darwin"] },
+  { os: ["linux"], cpu: ["arm64"] },
+  { os: ["linux"], cpu: ["x64"], libc: ["musl"] },
+])("an optional package of another platform is not missed: %o", (platform) => {
+  const root = tree({ "node_modules/binding": { ...koa, ...platform, optional: true } }, {});
+  expect(isInstalled(root, here)).toBe(true);
+});
+
+test("an optional package that only those of other platforms need is not missed", () => {
+  const root = tree({ "node_modules/wasm": { ...koa, optional: true } }, {});
+  expect(isInstalled(root, here)).toBe(true);
+});
+
+test.for([{ os: ["linux"] }, { os: ["darwin", "linux"], cpu: ["x64"], libc: ["glibc"] }])(
+  "an optional package of this platform that was left out shows: %o",
+  (platform) => {
+    const root = tree({ "node_modules/binding": { ...koa, ...platform, optional: true } }, {});
+    expect(isInstalled(root, here)).toBe(false);
+  },
+);
+
+describe("an install", () => {
+  const binding = { "node_modules/binding": { ...koa, os: [process.platform], optional: true } };
+
+  /** A folder to install, with an npm that notes its call and leaves what a call is said to. */
+  const prepared = (left: Readonly<Record<"ci" | "install", Record<string, object>>>) => {
+    const root = tree(binding, undefined, Object.keys(binding));
+    for (const [call, packages] of Object.entries(left))
+      writeFileSync(join(root, call), JSON.stringify({ packages }));
+    const npm =
+      '#!/bin/sh\necho "$1 $(command -v node)" >> calls\ncp "$1" node_modules/.package-lock.json\n';
+    writeFileSync(join(root, "npm"), npm, { mode: 0o755 });
+    vi.stubEnv("PATH", [root, process.env.PATH].join(delimiter));
+    vi.stubEnv("TMPDIR", root);
+    const told = vi.spyOn(console, "log").mockImplementation(() => {});
+    return { root, told, calls: () => readFileSync(join(root, "calls"), "utf8").split("\n") };
+  };
+
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    vi.restoreAllMocks();
+  });
+
+  test("is one call of npm where that leaves nothing out, and none the next time", async () => {
+    const { root, calls } = prepared({ ci: binding, install: {} });
+    await install(root);
+    await install(root);
+    expect(calls()).toEqual([expect.stringMatching(/^ci /), ""]);
+  });
+
+  test("adds, on the workspace's Node, what npm leaves out on an older one", async () => {
+    const { root, calls } = prepared({ ci: {}, install: binding });
+    await install(root);
+    const own = join(import.meta.dirname, "../../node_modules/node/bin/node");
+    expect(calls()).toEqual([expect.stringMatching(/^ci /), `install ${own}`, ""]);
+    expect(isInstalled(root)).toBe(true);
+  });
+
+  test.for([
+    { left: "by a process that has ended", pid: `${spawnSync(process.execPath, ["-v"]).pid}` },
+    { left: "empty, long ago", pid: "" },
+  ])("takes over a lock that was left $left", async ({ pid }) => {
+    const { root, calls } = prepared({ ci: binding, install: {} });
+    writeFileSync(lockOf(root), pid);
+    if (pid === "") utimesSync(lockOf(root), 0, 0);
+    await install(root);
+    expect(calls()).toHaveLength(2);
+    expect(existsSync(lockOf(root))).toBe(false);
+  });
+
+  test("waits for one that is under way, and says for which", async () => {
+    const { root, told } = prepared({ ci: binding, install: {} });
+    writeFileSync(lockOf(root), `${process.pid}`);
+    const installing = install(root);
+    await vi.waitFor(() => expect(told).toHaveBeenCalled());
+    expect(existsSync(join(root, "calls"))).toBe(false);
+    expect(told.mock.calls).toEqual([[expect.stringContaining(`process ${process.pid}`)]]);
+    rmSync(lockOf(root));
+    await installing;
+    expect(isInstalled(root)).toBe(true);
+  });
 });
