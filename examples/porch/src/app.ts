@@ -47,6 +47,8 @@ function everyone(): Router {
   });
 
   router.get("/sign-in", async (ctx) => {
+    // What it says once must not be said again out of a cache.
+    ctx.set("Cache-Control", "no-store");
     if (ctx.session.userId !== undefined) return ctx.redirect("/home");
     ctx.body = views.signIn({ password: PASSWORD, messages: await ctx.flash.pop() });
   });

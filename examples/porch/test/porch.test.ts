@@ -51,7 +51,9 @@ describe("a stranger", () => {
 
   test.each(["/home", "/devices"])("is sent from %s to sign in, told why once", async (path) => {
     expectRedirect(await browser.get(path), 302, "/sign-in");
-    expect(await browser.page("/sign-in")).toContain("Please log in first");
+    const page = await browser.get("/sign-in");
+    expect(await page.text()).toContain("Please log in first");
+    expect(page.headers.get("cache-control")).toBe("no-store");
     expect(await browser.page("/sign-in")).not.toContain(NOTICE);
   });
 

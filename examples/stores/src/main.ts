@@ -5,9 +5,8 @@ import { openStore } from "./open-store.ts";
 const { STORE = "memory", PORT = "3000" } = process.env;
 
 const start = async () => {
-  const sessions = createSessions({ store: await openStore(STORE) });
   const app = new Koa();
-  app.use(sessions.middleware());
+  app.use(createSessions({ store: await openStore(STORE) }).middleware());
 
   app.use(async (ctx) => {
     if (ctx.path === "/leave") await ctx.session.destroy();

@@ -7,7 +7,7 @@ import { Pool } from "pg";
 
 /** The store of that name; where its server or file is, and its secret, comes from the environment. */
 export const openStore = async (name: string): Promise<Store> => {
-  const { SECRET = "", SQLITE_FILE = "sessions.db", REDIS_URL = "redis://localhost" } = process.env;
+  const { SECRET = "", SQLITE_FILE = "sessions.db", REDIS_URL = "redis://127.0.0.1" } = process.env;
   switch (name) {
     case "memory":
       return memoryStore();
@@ -15,8 +15,11 @@ export const openStore = async (name: string): Promise<Store> => {
       return sealedStore({ keys: [SECRET] });
     case "sqlite":
       return sqliteStore(SQLITE_FILE);
-    case "redis":
-      return redisStore(new Redis(REDIS_URL));
+    case "redis": {
+      const redis = new Redis(REDIS_URL, { maxRetriesPerRequest: 1 });
+      redis.on("error", (error) => console.error(`Redis: ${error.message}`));
+      return redisStore(redis);
+    }
     case "postgres": {
       const pool = new Pool({ connectionTimeoutMillis: 2000, query_timeout: 2000 });
       const store = postgresStore(pool);

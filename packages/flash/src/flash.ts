@@ -47,7 +47,9 @@ export const MAX_MESSAGES = 100;
  * `await sessions.open(id)`. Nothing is stored before the session's `commit()`; the bound is 100.
  */
 export const flashOf = (session: FlashSession): Flash =>
-  faceOf(new Messages({ session: () => session, showsNothing: false, maxMessages: MAX_MESSAGES }));
+  faceOf(
+    new Messages({ session: () => session, showsNothing: () => false, maxMessages: MAX_MESSAGES }),
+  );
 
 /** What an app sees of them. */
 export function faceOf(messages: Messages): Flash {

@@ -22,7 +22,7 @@ export interface MessagesSettings {
   /** @throws {FlashError} `ERR_FLASH_NO_SESSION` */
   readonly session: () => FlashSession;
   /** Whether nobody will see the answer. */
-  readonly showsNothing: boolean;
+  readonly showsNothing: () => boolean;
   readonly maxMessages: number;
 }
 
@@ -66,7 +66,7 @@ export class Messages {
   }
 
   async pop(level?: FlashLevel): Promise<FlashMessage[]> {
-    if (this.#settings.showsNothing) return [];
+    if (this.#settings.showsNothing()) return [];
     const taken = [...(await this.#take(level)), ...of(level, this.#now)];
     for (const [name, entry] of taken) {
       this.#now.delete(name);
@@ -91,7 +91,7 @@ export class Messages {
 
   /** For a life of one request: from here on what is waiting is this request's, and nobody else's. */
   async inherit(): Promise<void> {
-    if (this.#settings.showsNothing) return;
+    if (this.#settings.showsNothing()) return;
     for (const [name, entry] of await this.#take()) this.#now.set(name, entry);
   }
 

@@ -47,7 +47,7 @@ export function flash(options: FlashOptions = {}): FlashMiddleware {
     if (before === undefined) {
       const messages = new Messages({
         session: () => sessionOf(ctx, property),
-        showsNothing: showsNothing(ctx),
+        showsNothing: () => showsNothing(ctx),
         maxMessages,
       });
       ctx.flash = Object.assign(faceOf(messages), { [OPTIONS]: ours });

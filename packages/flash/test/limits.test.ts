@@ -1,13 +1,23 @@
 import { randomBytes } from "node:crypto";
 import { flash } from "@lanai/flash";
-import { sealedStore } from "@lanai/session";
+import { type Store, sealedStore } from "@lanai/session";
+import { jwtStore } from "@lanai/session-jwt";
 import type { Context } from "koa";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Browser } from "../../session/test/http.ts";
 import { type Site, site } from "../../session/test/site.ts";
 
+const stores: readonly (readonly [string, () => Store])[] = [
+  ["a sealed-cookie session", () => sealedStore({ keys: [randomBytes(32)] })],
+  [
+    "a session in a JSON Web Token",
+    () =>
+      jwtStore({ secret: randomBytes(32), issuer: "https://flash.example", expiresIn: 3_600_000 }),
+  ],
+];
+
 /** What "once" can't mean on a session that is wholly in its cookie: no server remembers. */
-describe("limit: on a sealed-cookie session", () => {
+describe.each(stores)("limit: on %s", (_, store) => {
   let it: Site;
   let browser: Browser;
 
@@ -17,7 +27,7 @@ describe("limit: on a sealed-cookie session", () => {
       "/page": (ctx: Context) => ctx.flash.pop(),
     };
     it = await site(routes, {
-      store: sealedStore({ keys: [randomBytes(32)] }),
+      store: store(),
       below: flash(),
     });
     browser = it.browser();

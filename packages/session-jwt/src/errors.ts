@@ -1,5 +1,5 @@
 export type JwtErrorCode =
-  /** The app's function for the keys failed, took too long, or answered what can't be. Status 503. */
+  /** The app's function for the keys failed or was too slow, or answered what can't be. Status 503. */
   | "ERR_JWT_KEYS_UNAVAILABLE"
   /** A token is to be bound to a client, and none is known. */
   | "ERR_JWT_NO_CLIENT";

@@ -5,6 +5,7 @@ import {
   changed,
   type Ended,
   expiresAt,
+  holds,
   type Key,
   type Loaded,
   type NewRecord,
@@ -149,9 +150,7 @@ export function jwtStore(options: JwtStoreOptions): JwtStore {
       const now = clock();
       const record = open(key, keys, now);
       if (!record) return GONE;
-      for (const [name, text] of change.expect ?? []) {
-        if (record.values.get(name) !== text) return { status: "conflict", record };
-      }
+      if (!holds(change, record)) return { status: "conflict", record };
       return { status: "saved", key: seal(changed(record, change, now), keys) };
     },
 

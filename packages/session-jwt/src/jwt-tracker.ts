@@ -10,7 +10,7 @@ import {
 import type { ExtendableContext } from "koa";
 import { JwtError } from "./errors.ts";
 import type { KeySet } from "./keys.ts";
-import { refusals, refuse } from "./refusals.ts";
+import { type JwtRefusal, refusals, refuse, told } from "./refusals.ts";
 import { type Claims, isInactive, openToken, signToken } from "./token.ts";
 import { checkTime, checkTokenOptions, type TokenOptions } from "./token-options.ts";
 
@@ -121,7 +121,7 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
     const left = exp * 1000 - now;
     if (left <= -grace) return refuse("expired");
     const due = left < ((exp - iat) * 1000) / 3;
-    const tracked = { id };
+    const tracked = { id, ...SIGNED };
     tokens.set(tracked, { text, id, gen, due, expired: left <= 0, answer: "the same" });
     return tracked;
   };
@@ -183,7 +183,7 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
         };
       };
       if (carriesData) {
-        if (token.expired) return reject("expired");
+        if (token.expired) return { ...reject("expired"), closeCode: 4403 };
         return admit(token.due ? "a fresh one" : "the same");
       }
       const { gen, usedAt } = generationOf(record);
@@ -222,11 +222,10 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
 
 type Rejection = Extract<Admission, { status: "refuse" }>;
 
-const reject = (reason: keyof typeof refusals): Rejection => ({
-  status: "refuse",
-  reason,
-  ...refusals[reason],
-});
+const reject = (reason: JwtRefusal): Rejection => ({ status: "refuse", ...told(reason) });
+
+/** Nobody can have guessed the id: we signed it, or somebody with our key. */
+const SIGNED = { ifMalformed: told("claims"), ifUnknown: told("ended") };
 
 function isPointer({ sid, gen, cid, iat, exp }: Record<string, unknown>): boolean {
   return (

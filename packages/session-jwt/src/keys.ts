@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, createSecretKey, KeyObject } from "node:crypto";
+import { channel } from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import type { Awaitable, SecretKey } from "@lanai/session";
 import { JwtError } from "./errors.ts";
@@ -79,8 +80,19 @@ export interface KeySet {
 /** The keys, or a function that is asked at each use and answers another array when they change. */
 export type JwtKeys = readonly JwtKey[] | (() => Awaitable<readonly JwtKey[]>);
 
+/** What `lanai:session-jwt:stale` on `node:diagnostics_channel` tells: the last keys went on. */
+export interface JwtKeysStale {
+  readonly level: "error";
+  /** With what the app's function threw as its cause. */
+  readonly error: JwtError;
+}
+
+const stale = channel("lanai:session-jwt:stale");
+
 /** How long the app's function may take. */
 const TIMEOUT = 2_000;
+/** For how long its last answer goes on when it fails: a key that leaked must not for longer. */
+const STALE = 60_000;
 /** Of documentation, and long enough to pass. */
 const SAMPLES = new Set(["a-string-secret-at-least-256-bits-long"]);
 
@@ -88,38 +100,60 @@ const SAMPLES = new Set(["a-string-secret-at-least-256-bits-long"]);
  * Makes the source of the keys, once. A fixed set is checked now; the sets of a function are checked
  * as they come, each array once.
  *
- * The source rejects with `ERR_JWT_KEYS_UNAVAILABLE` when the function fails: an outage of the keys
- * signs nobody out.
+ * When the function fails its last answer goes on for a minute. After that the source rejects with
+ * `ERR_JWT_KEYS_UNAVAILABLE`: an outage of the keys signs nobody out.
  */
-export function keySource(owner: string, keys: JwtKeys): () => Awaitable<KeySet> {
+export function keySource(
+  owner: string,
+  keys: JwtKeys,
+  clock: () => number,
+): () => Awaitable<KeySet> {
   if (typeof keys !== "function") {
     const fixed = keySet(owner, keys);
     return () => fixed;
   }
   let known: { readonly keys: readonly JwtKey[]; readonly set: KeySet } | undefined;
+  let knownAt = 0;
   return async () => {
+    let current: readonly JwtKey[];
     try {
-      const current = await inTime(keys);
-      if (known?.keys !== current) known = { keys: current, set: keySet(owner, current) };
+      const answer = keys();
+      current = Array.isArray(answer) ? answer : await inTime(answer);
+    } catch (cause) {
+      const error = unavailable(owner, cause);
+      if (known === undefined || clock() - knownAt >= STALE) throw error;
+      const event: JwtKeysStale = { level: "error", error };
+      stale.publish(event);
+      return known.set;
+    }
+    knownAt = clock();
+    if (known?.keys === current) return known.set;
+    // Also if the answer can't be: who took a key away must not see it come back.
+    known = undefined;
+    try {
+      known = { keys: current, set: keySet(owner, current) };
       return known.set;
     } catch (cause) {
-      throw new JwtError("ERR_JWT_KEYS_UNAVAILABLE", `${owner}: there are no keys: see the cause`, {
-        cause,
-        status: 503,
-        headers: { "Retry-After": "1" },
-      });
+      throw unavailable(owner, cause);
     }
   };
 }
 
-async function inTime<T>(ask: () => Awaitable<T>): Promise<T> {
+const unavailable = (owner: string, cause: unknown): JwtError =>
+  new JwtError("ERR_JWT_KEYS_UNAVAILABLE", `${owner}: there are no keys: see the cause`, {
+    cause,
+    status: 503,
+    headers: { "Retry-After": "1" },
+  });
+
+async function inTime<T>(answer: Awaitable<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () => late.reject(new Error(`keys() did not answer within ${TIMEOUT} ms`)),
     TIMEOUT,
   );
   try {
-    return await Promise.race([ask(), late.promise]);
+    return await Promise.race([answer, late.promise]);
   } finally {
     clearTimeout(timer);
   }
@@ -180,15 +214,16 @@ function prepare(option: string, key: JwtKey): PreparedKey {
 
 function secret(option: string, { alg, key }: JwtKey): Pick<PreparedKey, "verifies" | "signs"> {
   const { bytes = 0 } = KINDS[alg];
-  if (typeof key === "string" && (SAMPLES.has(key) || key.startsWith("-----BEGIN"))) {
-    throw new TypeError(
-      `${option}: key is ${SAMPLES.has(key) ? "a published sample" : "a key in PEM"}, and ${alg} takes a secret`,
-    );
-  }
   const object = secretObject(key);
   if (object?.type !== "secret") {
     throw new TypeError(
       `${option}: the key of ${alg} must be a string, a Uint8Array or a secret KeyObject, got ${kindOf(key)}`,
+    );
+  }
+  const text = object.export().toString("latin1");
+  if (SAMPLES.has(text) || text.startsWith("-----BEGIN")) {
+    throw new TypeError(
+      `${option}: key is ${SAMPLES.has(text) ? "a published sample" : "a key in PEM"}, and ${alg} takes a secret`,
     );
   }
   const size = object.symmetricKeySize ?? 0;

@@ -60,7 +60,7 @@ export function checkTokenOptions(
     throw new TypeError(`${owner}: clock must be a function, got ${typeof clock}`);
   }
   const one = secret === undefined ? [] : [{ kid: "1", alg: "HS256", key: secret } as const];
-  return { source: keySource(owner, keys ?? one), issuer, audience, clockTolerance, clock };
+  return { source: keySource(owner, keys ?? one, clock), issuer, audience, clockTolerance, clock };
 }
 
 function checkText(owner: string, option: string, value: unknown): void {

@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { JwtKey } from "@lanai/session-jwt";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { tokenSite } from "./token-site.ts";
 import { payloadOf, SECRET } from "./tokens.ts";
 
@@ -69,6 +70,7 @@ describe("keys that can't be had", () => {
     await using site = await tokenSite({ keys });
     const ada = await site.visitor().signIn();
     broken = true;
+    site.advance(60_000);
     const refused = await ada.ask("/");
     expect([refused.status, refused.headers["retry-after"], refused.token]).toEqual([
       503,
@@ -88,6 +90,50 @@ describe("keys that can't be had", () => {
     expect((await site.visitor().ask("/sign-in")).status).toBe(503);
     broken = false;
     expect((await ada.ask("/")).user).toBe("ada");
+  });
+
+  test("go on as they last were for a minute, which an event tells", async () => {
+    let broken = false;
+    await using site = await tokenSite({
+      keys: () => {
+        if (broken) throw new Error("the vault is sealed");
+        return [old];
+      },
+    });
+    const ada = await site.visitor().signIn();
+    broken = true;
+    const told: unknown[] = [];
+    const listener = (event: unknown) => void told.push(event);
+    subscribe("lanai:session-jwt:stale", listener);
+    onTestFinished(() => void unsubscribe("lanai:session-jwt:stale", listener));
+    site.advance(55_000);
+    expect((await ada.ask("/")).user).toBe("ada");
+    const error = expect.objectContaining({
+      code: "ERR_JWT_KEYS_UNAVAILABLE",
+      cause: expect.objectContaining({ message: "the vault is sealed" }),
+    });
+    expect(told).toEqual([{ level: "error", error }]);
+    site.advance(5_000);
+    expect((await ada.ask("/")).status).toBe(503);
+    expect(told).toHaveLength(1);
+  });
+
+  test.each<[string, readonly JwtKey[]]>([
+    ["was taken away", [fresh]],
+    ["was taken away, with all others", []],
+  ])("a key that %s doesn't come back when they fail", async (_, without) => {
+    let keys: readonly JwtKey[] | undefined = [old];
+    await using site = await tokenSite({
+      keys: async () => {
+        if (!keys) throw new Error("the vault is sealed");
+        return keys;
+      },
+    });
+    const ada = await site.visitor().signIn();
+    for (const next of [without, undefined]) {
+      keys = next;
+      expect((await ada.ask("/private")).status).toBe(without.length === 0 ? 503 : 401);
+    }
   });
 
   test("a set that can't be is a 503 too, and says what is wrong with it", async () => {

@@ -6,7 +6,6 @@ import {
   type JwtTrackerOptions,
   jwtStore,
   jwtTracker,
-  refusals,
 } from "@lanai/session-jwt";
 import { describe, expect, test } from "vitest";
 import { contextOf } from "../../session/test/tracker-context.ts";
@@ -90,6 +89,12 @@ test.for<[unknown, typeof TypeError | typeof RangeError, string]>([
     TypeError,
     "key is a key in PEM, and HS256 takes a secret",
   ],
+  [{ secret: Buffer.from(SAMPLE), issuer: ISSUER }, TypeError, "key is a published sample"],
+  [
+    { secret: createSecretKey(publicPem("rs"), "utf8"), issuer: ISSUER },
+    TypeError,
+    "key is a key in PEM, and HS256 takes a secret",
+  ],
 ])("%$: a wrong option of jwtTracker is refused by name: $2", ([options, type, message]) => {
   const make = () => jwtTracker(options as JwtTrackerOptions);
   expect(make).toThrow(type);
@@ -164,7 +169,7 @@ describe("every algorithm", () => {
   ])("%s signs what it verifies", async ([alg, key]) => {
     const tracker = jwtTracker({ keys: [{ kid: "a", alg, key }], issuer: ISSUER });
     const { "session-id": token = "" } = (await tracker.present?.(SID, { secure: false })) ?? {};
-    expect(await tracker.get(contextOf({}), token)).toEqual({ id: SID });
+    expect(await tracker.get(contextOf({}), token)).toMatchObject({ id: SID });
   });
 });
 
@@ -175,7 +180,7 @@ test("a public key verifies what the active one doesn't sign", async () => {
     keys: [hs, { ...rs, key: publicPem("rs"), state: "retiring" }],
     issuer: ISSUER,
   });
-  expect(await ours.get(contextOf({}), token)).toEqual({ id: SID });
+  expect(await ours.get(contextOf({}), token)).toMatchObject({ id: SID });
 });
 
 test("an id that makes too long a token is refused with its size", async () => {
@@ -184,12 +189,4 @@ test("an id that makes too long a token is refused with its size", async () => {
     code: "ERR_SESSION_TOO_LARGE",
     message: expect.stringMatching(/^the token has 5\d{3} bytes, and 4096 are read at most/),
   });
-});
-
-test("every refusal has its words, its level and its close code", () => {
-  for (const { shown, level, closeCode } of Object.values(refusals)) {
-    expect(["invalid", "inactive", "expired", "unknown"]).toContain(shown);
-    expect(["info", "warn", "error"]).toContain(level);
-    expect([4401, 4403]).toContain(closeCode);
-  }
 });

@@ -319,7 +319,7 @@ test("a token from elsewhere is not taken for the one that the request brought",
   const ctx = contextOf({});
   const { "session-id": token = "" } =
     (await tracker.present?.("some-id", { secure: false })) ?? {};
-  expect(await tracker.get(ctx, token)).toEqual({ id: "some-id" });
+  expect(await tracker.get(ctx, token)).toMatchObject({ id: "some-id" });
   now += MINUTE;
   await tracker.set(ctx, "some-id", recordOf());
   expect(payloadOf(String(ctx.res.getHeader("session-id"))).iat).toBe(Math.floor(now / 1000));
@@ -381,12 +381,15 @@ describe("a termination during a renewal", () => {
     const ada = await site.visitor().signIn();
     const session = await site.sessions.open(String(payloadOf(ada.token ?? "").sid));
     site.advance(HOUR);
+    using heard = listen();
     const reached = gate.arm();
     const renewing = ada.ask("/");
     await reached;
     await session?.destroy();
     gate.release();
     expect(await renewing).toMatchObject({ status: 200, user: "nobody", token: undefined });
+    const refused = heard.events.find(({ name }) => name === "refused");
+    expect(refused?.event).toMatchObject({ reason: "ended", level: "info" });
     expect((await ada.ask("/")).user).toBe("nobody");
   });
 });

@@ -19,8 +19,9 @@ export const leavesTheConnection = (error: unknown): boolean =>
 const adviceFor = (code: unknown): string => {
   switch (code) {
     case UNDEFINED_TABLE:
-    case UNDEFINED_COLUMN:
       return ": call `await store.migrate()` before the app listens, or run the SQL of `store.schema`";
+    case UNDEFINED_COLUMN:
+      return ": the table is another program's; give the store one of its own by its option `table`";
     case INSUFFICIENT_PRIVILEGE:
       return (
         ": the role of the pool needs SELECT, INSERT, UPDATE and DELETE on the store's two tables;" +

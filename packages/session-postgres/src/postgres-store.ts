@@ -50,9 +50,15 @@ export interface PostgresStoreOptions {
   readonly prepare?: boolean;
   /**
    * How often this process deletes what has expired, in milliseconds. An integer from 1,000 to
-   * 2,147,483,647, or `Infinity`: never, for those who call `sweep()` themselves. Default: 60,000.
+   * 86,400,000, a day, or `Infinity`: never, for those who call `sweep()` themselves. Default: 60,000.
    */
   readonly sweepInterval?: number;
+  /**
+   * How many answers of PostgreSQL, a connection of the pool included, may be waited for. While it
+   * hangs, what comes beyond is refused at once, and doesn't fill this process's memory. An integer
+   * from 1. Default: 10,000.
+   */
+  readonly maxWaiting?: number;
 }
 
 export interface PostgresStore extends IndexedStore {
@@ -88,7 +94,7 @@ const TRIES = 32;
  * the server's.
  *
  * The pool is the app's: the store never ends it. Give it time-outs (`connectionTimeoutMillis`,
- * `query_timeout`), or requests wait without end, and take memory, while the server does not answer.
+ * `query_timeout`), or what was asked of a server that hangs is still carried out when it goes on.
  *
  * @throws {TypeError | RangeError} for an option that is unknown or out of range.
  */
@@ -97,30 +103,24 @@ export const postgresStore = (
   options: PostgresStoreOptions = {},
 ): PostgresStore => {
   checkOptions(pool, options);
-  const { table = "lanai_sessions", prepare = true, sweepInterval = 60_000 } = options;
+  const { table = "lanai_sessions", prepare = true } = options;
+  const { sweepInterval = 60_000, maxWaiting = 10_000 } = options;
   const names = namesOf(table);
   const statements = statementsOf(names);
   const schema = schemaOf(names);
 
+  let waiting = 0;
+
   const query = async <Row>(text: string, values?: unknown[], name?: string): Promise<Row[]> => {
-    const client = await pool.connect();
-    // Without a listener a connection that breaks would end the process; the query fails besides.
-    client.on("error", ignore);
-    let broken = true;
+    if (waiting === maxWaiting) {
+      throw new Error(`PostgreSQL owes ${waiting} answers, and maxWaiting allows no more`);
+    }
+    waiting += 1;
     try {
-      const { rows } = await client.query({
-        text,
-        ...(values && { values }),
-        ...(name && { name }),
-      });
-      broken = false;
-      return rows as Row[];
-    } catch (error) {
-      broken = !leavesTheConnection(error);
-      throw error;
+      const asked = { text, ...(values && { values }), ...(name && { name }) };
+      return (await queryBy(pool, asked)) as Row[];
     } finally {
-      client.off("error", ignore);
-      client.release(broken);
+      waiting -= 1;
     }
   };
 
@@ -280,6 +280,27 @@ export const postgresStore = (
   };
 };
 
+const queryBy = async (
+  pool: PostgresPool,
+  query: Parameters<PostgresClient["query"]>[0],
+): Promise<unknown[]> => {
+  const client = await pool.connect();
+  // Without a listener a connection that breaks would end the process; the query fails besides.
+  client.on("error", ignore);
+  let broken = true;
+  try {
+    const { rows } = await client.query(query);
+    broken = false;
+    return rows;
+  } catch (error) {
+    broken = !leavesTheConnection(error);
+    throw error;
+  } finally {
+    client.off("error", ignore);
+    client.release(broken);
+  }
+};
+
 /** What pg tells of an idle connection that broke: the pool has dropped it already. */
 const ignore = () => {};
 
@@ -347,7 +368,7 @@ const readEnded = (row: EndedRow): Ended => ({
 const keyTaken = () =>
   new SessionError("ERR_SESSION_KEY_TAKEN", "postgresStore: the key is in use");
 
-const OPTIONS = ["table", "prepare", "sweepInterval"];
+const OPTIONS = ["table", "prepare", "sweepInterval", "maxWaiting"];
 const TABLE = /^(?:[a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*$/;
 
 const checkOptions = (pool: PostgresPool, options: PostgresStoreOptions) => {
@@ -355,7 +376,7 @@ const checkOptions = (pool: PostgresPool, options: PostgresStoreOptions) => {
     throw new TypeError("postgresStore(pool): pool must be a Pool of pg");
   }
   knownOptions("postgresStore", options, OPTIONS);
-  const { table, prepare, sweepInterval } = options;
+  const { table, prepare, sweepInterval, maxWaiting = 1 } = options;
   if (table !== undefined && typeof table !== "string") {
     throw new TypeError(`postgresStore: table must be a string, got ${typeof table}`);
   }
@@ -370,11 +391,16 @@ const checkOptions = (pool: PostgresPool, options: PostgresStoreOptions) => {
   }
   if (sweepInterval !== undefined && !isSweepInterval(sweepInterval)) {
     throw new RangeError(
-      "postgresStore: sweepInterval must be an integer of milliseconds from 1000 to 2147483647, or " +
+      "postgresStore: sweepInterval must be an integer of milliseconds from 1000 to 86400000, or " +
         `Infinity, got ${String(sweepInterval)}`,
+    );
+  }
+  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 1) {
+    throw new RangeError(
+      `postgresStore: maxWaiting must be an integer from 1, got ${String(maxWaiting)}`,
     );
   }
 };
 
 const isSweepInterval = (value: number) =>
-  value === Infinity || (Number.isInteger(value) && value >= 1000 && value <= 2_147_483_647);
+  value === Infinity || (Number.isInteger(value) && value >= 1000 && value <= 86_400_000);

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { inspect } from "node:util";
 import type { Change, Key, NewRecord } from "@lanai/session";
-import type { Pool } from "pg";
+import type { PostgresStoreOptions } from "@lanai/session-postgres";
+import type { Pool, PoolConfig } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { Browser } from "../../session/test/http.ts";
 import { type Database, newTable, quietStore, startDatabase } from "./database.ts";
+import { heapUsed } from "./heap.ts";
 import { type CuttingProxy, startProxy } from "./proxy.ts";
 import { type Site, site } from "./site.ts";
 
@@ -45,8 +47,10 @@ const opened = async (
   pool: Pool,
   options: { storeTimeout?: number; idleTimeout?: number } = {},
   routes: Parameters<typeof site>[1] = {},
+  storeOptions: PostgresStoreOptions = {},
 ): Promise<Site> => {
-  const it = await site({ store: quietStore(pool, { table }), ...options }, routes);
+  const store = quietStore(pool, { table, ...storeOptions });
+  const it = await site({ store, ...options }, routes);
   disposables.push(it);
   return it;
 };
@@ -163,19 +167,73 @@ describe("a server that is frozen", () => {
     expect(await browser.text("/read")).toBe("ada: 0");
   });
 
-  test("keeps no request waiting in memory, with the pool's time-outs", async () => {
-    const pool = database.pool({ ...TIMEOUTS, max: 4 });
-    const at = await opened(pool, { storeTimeout: 300 });
+  test.each<[string, PoolConfig, PostgresStoreOptions]>([
+    ["by the time-outs of the pool", { ...TIMEOUTS, max: 4 }, {}],
+    ["by maxWaiting, with a pool as it is by default", {}, { maxWaiting: 100 }],
+  ])("doesn't fill the memory with requests that wait, %s", async (_how, config, options) => {
+    const pool = database.pool(config);
+    const at = await opened(pool, { storeTimeout: 300 }, {}, options);
     const browser = await visitor(at);
     await database.server.freeze();
-    for (let round = 0; round < 3; round++) {
-      const answers = await Promise.all(Array.from({ length: 100 }, () => browser.get("/read")));
-      for (const answer of answers) expectUnavailable(answer);
-      expect(pool.totalCount).toBeLessThanOrEqual(4);
-      await vi.waitFor(() => expect(pool.waitingCount).toBe(0), { timeout: 5000 });
-    }
+    const round = async () => {
+      at.errors.length = 0;
+      const answers = await Promise.all(Array.from({ length: 500 }, () => browser.get("/read")));
+      for (const answer of answers) {
+        expectUnavailable(answer);
+        await answer.text();
+      }
+      await vi.waitFor(() => expect(pool.waitingCount).toBeLessThan(100), { timeout: 5000 });
+      return heapUsed();
+    };
+    const first = await round();
+    let last = first;
+    for (let rounds = 0; rounds < 6; rounds++) last = await round();
+    // 3,000 requests that wait would take about 15 MB.
+    expect(last - first).toBeLessThan(8_000_000);
+
     database.server.thaw();
     await vi.waitFor(async () => expect(await browser.text("/read")).toBe("ada: 0"), 5000);
+    await vi.waitFor(() => expect(pool.waitingCount).toBe(0), 5000);
+  });
+
+  test("is waited for by as many as maxWaiting, and the others are refused at once", async () => {
+    const at = await opened(database.pool(), { storeTimeout: 300 }, {}, { maxWaiting: 20 });
+    const browser = await visitor(at);
+    await database.server.freeze();
+    await Promise.all(Array.from({ length: 50 }, () => browser.get("/read")));
+    const causes = at.errors.map(({ cause }) => String(cause));
+    const told = (what: string) => causes.filter((cause) => cause.includes(what));
+    expect(told("no answer within 300 ms")).toHaveLength(20);
+    expect(told("PostgreSQL owes 20 answers, and maxWaiting allows no more")).toHaveLength(30);
+    database.server.thaw();
+    await vi.waitFor(async () => expect(await browser.text("/read")).toBe("ada: 0"), 5000);
+  });
+});
+
+describe("a server that has lost its data", () => {
+  test.each<[string, () => Promise<unknown>]>([
+    ["all rows", () => admin.query(`TRUNCATE ${table}, ${table}_renewed`)],
+    [
+      "its tables, and has them anew after a restart",
+      async () => {
+        await database.server.restart();
+        await admin.query(`DROP TABLE ${table}, ${table}_renewed`);
+        await quietStore(admin, { table }).migrate();
+      },
+    ],
+  ])("(%s): who was signed in is anonymous, and signs in again", async (_what, lose) => {
+    const at = await opened(database.pool());
+    const [browser, other] = [await visitor(at), await visitor(at)];
+    await lose();
+    const response = await browser.get("/read");
+    expect(response.status).toBe(200);
+    expect(response.headers.getSetCookie()).toEqual([]);
+    expect(await response.text()).toBe("undefined: 0");
+    expect(await other.text("/set?n=1")).toBe("set");
+    expect(await other.text("/read")).toBe("undefined: 1");
+    expect(await browser.text("/login")).toBe("in");
+    expect(await browser.text("/read")).toBe("ada: 0");
+    expect(at.errors).toEqual([]);
   });
 });
 
@@ -302,6 +360,24 @@ describe("a database that is not ready", () => {
     );
     await quietStore(pool, { table }).migrate();
     await visitor(at);
+  });
+
+  test("has another program's table of that name: an error says so, and the table stays", async () => {
+    table = newTable();
+    await admin.query(`CREATE TABLE ${table} AS SELECT 1 AS id, 'theirs' AS data`);
+    const pool = database.pool();
+    const refusal = {
+      code: "42703",
+      message: expect.stringContaining("give the store one of its own by its option `table`"),
+    };
+    await expect(quietStore(pool, { table }).migrate()).rejects.toMatchObject(refusal);
+    const at = await opened(pool);
+    expectUnavailable(await new Browser(at).get("/login"));
+    expect(at.errors[0]?.cause).toMatchObject(refusal);
+    const { rows } = await admin.query(
+      `SELECT *, to_regclass('${table}_renewed') AS ours FROM ${table}`,
+    );
+    expect(rows).toEqual([{ id: 1, data: "theirs", ours: null }]);
   });
 
   test("gives the role too few rights: 503, and the cause says which it needs", async () => {

@@ -1,6 +1,6 @@
 import { type PostgresStoreOptions, postgresStore } from "@lanai/session-postgres";
 import { Pool } from "pg";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 test.each([
   [{ table: "Sessions" }, RangeError, 'at most 40 characters, got "Sessions"'],
@@ -10,10 +10,13 @@ test.each([
   [{ table: "a".repeat(41) }, RangeError, "at most 40 characters"],
   [{ table: 5 }, TypeError, "table must be a string, got number"],
   [{ prepare: 1 }, TypeError, "prepare must be a boolean, got number"],
-  [{ sweepInterval: 999 }, RangeError, "from 1000 to 2147483647, or Infinity, got 999"],
-  [{ sweepInterval: 2 ** 31 }, RangeError, "got 2147483648"],
+  [{ sweepInterval: 999 }, RangeError, "from 1000 to 86400000, or Infinity, got 999"],
+  [{ sweepInterval: 86_400_001 }, RangeError, "got 86400001"],
   [{ sweepInterval: "1m" }, RangeError, "got 1m"],
-  [{ ttl: 5 }, TypeError, 'no option "ttl": its options are table, prepare, sweepInterval'],
+  [{ maxWaiting: 0 }, RangeError, "maxWaiting must be an integer from 1, got 0"],
+  [{ maxWaiting: Infinity }, RangeError, "got Infinity"],
+  [{ maxWaiting: "1000" }, RangeError, "got 1000"],
+  [{ ttl: 5 }, TypeError, "options are table, prepare, sweepInterval, maxWaiting"],
   [null, TypeError, "the options must be an object"],
 ])("the options %o are refused", (options, type, message) => {
   const open = () => postgresStore(new Pool(), options as PostgresStoreOptions);
@@ -39,4 +42,19 @@ test("a store keeps no process alive, and lets go of the pool when it is closed"
   store.close();
   store.close();
   expect(pool.listenerCount("error")).toBe(0);
+});
+
+test.each([
+  ["a serialization failure", "40001"],
+  ["a deadlock", "40P01"],
+])("a statement that always meets %s is tried 32 times, and fails with it", async (_, code) => {
+  vi.spyOn(Math, "random").mockReturnValue(0);
+  onTestFinished(() => void vi.restoreAllMocks());
+  const refused = Object.assign(new Error("refused"), { code, severity: "ERROR" });
+  const query = vi.fn(() => Promise.reject(refused));
+  const client = { query, release: vi.fn(), on: vi.fn(), off: vi.fn() };
+  const pool = { connect: () => Promise.resolve(client), on: vi.fn(), off: vi.fn() };
+  const store = postgresStore(pool, { sweepInterval: Infinity });
+  await expect(store.load("ab.key")).rejects.toMatchObject({ code });
+  expect(query).toHaveBeenCalledTimes(32);
 });

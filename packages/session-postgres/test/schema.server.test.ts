@@ -1,9 +1,19 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { NewRecord } from "@lanai/session";
-import { postgresStore } from "@lanai/session-postgres";
+import { type PostgresPool, postgresStore } from "@lanai/session-postgres";
 import type { Pool } from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from "vitest";
 import { age, type Database, fill, newTable, quietStore, startDatabase } from "./database.ts";
 
 const MINUTE = 60_000;
@@ -106,6 +116,66 @@ describe("a key", () => {
     await store.create("ab.1", record({ values: new Map([["a", "new"]]) }));
     await store.commit("ab.1", { operation: "renewal", renewTo: "ab.2" });
     expect(await store.load("ab.2")).toMatchObject({ record: { values: new Map([["a", "new"]]) } });
+  });
+
+  test("of a session that was destroyed is free, also for the create that made it", async () => {
+    const store = quietStore(pool, { table });
+    await store.migrate();
+    const once = record();
+    await store.create("ab.key", once);
+    await store.destroy("ab.key");
+    expect(await store.load("ab.key")).toEqual({ status: "none" });
+    expect(await store.create("ab.key", once)).toBe("ab.key");
+    expect(await store.load("ab.key")).toMatchObject({ status: "live" });
+  });
+});
+
+describe("a lock", () => {
+  /** A pool of one connection, in a transaction that doesn't end. */
+  const inTransaction = async () => {
+    const client = await pool.connect();
+    onTestFinished(() => client.release(true));
+    await client.query("BEGIN");
+    const { rows } = await client.query("SELECT pg_backend_pid() AS pid");
+    const held: PostgresPool = {
+      connect: async () => ({
+        query: (query) => client.query(query),
+        release() {},
+        on() {},
+        off() {},
+      }),
+      on() {},
+      off() {},
+    };
+    return { held, pid: rows[0].pid };
+  };
+
+  test("is taken by a commit on its session's row alone, by a load on none, and on no table", async () => {
+    const store = quietStore(pool, { table });
+    await store.migrate();
+    for (const key of ["ab.1", "ab.2", "ab.3"]) await store.create(key, record());
+    const { held, pid } = await inTransaction();
+    const holder = postgresStore(held, { table, sweepInterval: Infinity });
+    const free = async () => {
+      const { rows } = await pool.query(`SELECT key FROM ${table} FOR UPDATE SKIP LOCKED`);
+      return rows.map(({ key }) => key).sort();
+    };
+    const modes = async () => {
+      const { rows } = await pool.query(
+        `SELECT DISTINCT mode FROM pg_locks WHERE locktype = 'relation' AND pid = ${pid}`,
+      );
+      return rows.map(({ mode }) => mode).sort();
+    };
+
+    await holder.load("ab.1");
+    expect(await free()).toEqual(["ab.1", "ab.2", "ab.3"]);
+    expect(await modes()).toEqual(["AccessShareLock"]);
+
+    const change = { set: new Map([["a", "1"]]), addOwners: new Set(["user:ada"]) };
+    await holder.commit("ab.1", { operation: "1", touch: true, renewTo: "ab.4", ...change });
+    expect(await free()).toEqual(["ab.2", "ab.3"]);
+    // The next stronger one, ShareUpdateExclusiveLock, would hold up autovacuum.
+    expect(await modes()).toEqual(["AccessShareLock", "RowExclusiveLock", "RowShareLock"]);
   });
 });
 

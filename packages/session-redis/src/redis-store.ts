@@ -47,8 +47,8 @@ const ATTEMPTS = 16;
 const NO_OWNERS: ReadonlySet<string> = new Set();
 
 /**
- * Keeps sessions in Redis 6.2 or later, or Valkey, by a client of ioredis that the app has made:
- * standalone, by Sentinel, or a cluster.
+ * Keeps sessions in Redis 6.2 or later (or Valkey, which has the same commands and is not tested),
+ * by a client of ioredis that the app has made: standalone, by Sentinel, or a cluster.
  *
  * A load, a create, a commit and a destroy are one round trip each. On a cluster a change that gives
  * a session an owner takes three; and one of the others, about once in the session's idle time.

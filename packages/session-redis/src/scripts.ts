@@ -203,9 +203,10 @@ local isOwned = next(owners) ~= nil
 if (isOwned or owned) and isAway(handle(session, publicId), owned) then return TRY_AGAIN end
 
 -- A session gets no owner and no longer life before its owners' lists hold it for as long: else a
--- sign-out everywhere might miss it. They hold it for longer, so that few touches change them.
+-- sign-out everywhere might miss it. They hold it for longer, so that few touches change them; and
+-- longer than to the deadline, which a restart moves on while the client sees to them.
 if isOwned and (isNew or ends > till) then
-  till = math.ceil(math.min(now + 2 * idled, deadline))
+  till = math.ceil(math.min(now + 2 * idled, deadline + MINUTE))
   local wanted = {till}
   for owner in pairs(owners) do wanted[#wanted + 1] = owner end
   if enlisted == 'here' then

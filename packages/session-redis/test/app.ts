@@ -18,9 +18,10 @@ export async function startApp(
   redis: RedisClient,
   options: RedisStoreOptions = {},
   more: Record<string, Handler> = {},
+  storeTimeout: number = STORE_TIMEOUT,
 ): Promise<App> {
   const store = redisStore(redis, options);
-  const sessions = createSessions({ store, storeTimeout: STORE_TIMEOUT });
+  const sessions = createSessions({ store, storeTimeout });
   const routes: Record<string, Handler> = {
     "/idle": () => "nothing",
     "/read": (ctx) => ctx.session.toJSON(),

@@ -63,6 +63,16 @@ async function before<T>(
   return answer;
 }
 
+/** Waits until the clock of the servers has moved. */
+async function nextMillisecond(): Promise<void> {
+  const now = async () => {
+    const [seconds, micros] = (await cluster.call("TIME")) as string[];
+    return `${seconds} ${Math.trunc(Number(micros) / 1000)}`;
+  };
+  const before = await now();
+  while ((await now()) === before);
+}
+
 const publicIds = (sessions: readonly { publicId: string }[]) =>
   sessions.map(({ publicId }) => publicId).sort();
 
@@ -141,6 +151,21 @@ describe("a login takes three steps: tried, listed, done", () => {
     );
     expect(publicIds(ended)).toEqual([present.publicId]);
     expect(publicIds(await store.list("ada"))).toEqual([coming.publicId]);
+  });
+
+  test("are no more where the absolute time is the nearer end, however long each takes", async () => {
+    const client = steered();
+    client.before = nextMillisecond;
+    const slow = redisStore(client);
+    const [key, times] = [newKey("cd"), { idle: 60 * MINUTE, absolute: MINUTE }];
+    await slow.create(newKey("cd"), record({ ...times, owners: new Set(["ada"]) }));
+    expect(client.sent).toBe(3);
+    await store.create(key, record(times));
+    client.sent = 0;
+    const move = login(key);
+    expect(await slow.commit(key, move)).toEqual({ status: "saved", key: move.renewTo });
+    expect(client.sent).toBe(3);
+    expect(await store.list("ada")).toHaveLength(2);
   });
 
   test("S16: another owner given before the third step is listed, too", async () => {

@@ -2,18 +2,25 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 /** How a connection breaks at the next script that is sent over it. */
-type Fault =
+export type Fault =
   /** The script arrives by half, and so is never run. */
   | "half a command"
   /** The script is run, and its reply lost. */
   | "no reply"
   /** The script is run, and its reply arrives by half. */
-  | "half a reply";
+  | "half a reply"
+  /** The script is run, and its reply held back until the server ends. */
+  | "a late reply";
+
+/** Those that break the connection. */
+export const CUTS: readonly Fault[] = ["half a command", "no reply", "half a reply"];
 
 export interface BreakableProxy extends AsyncDisposable {
   readonly port: number;
   /** How many scripts were sent through it. */
   scripts: number;
+  /** How many replies are held back. */
+  late: number;
   /** What happens to the next script; afterwards all is well again. */
   fault: Fault | undefined;
 }
@@ -42,6 +49,10 @@ export async function startProxy(target: number): Promise<BreakableProxy> {
     });
     upstream.on("data", (chunk) => {
       if (cut === undefined) return void client.write(chunk);
+      if (cut === "a late reply") {
+        proxy.late += 1;
+        return;
+      }
       if (cut === "half a reply") client.end(chunk.subarray(0, chunk.length / 2));
       else client.destroy();
       upstream.destroy();
@@ -54,6 +65,7 @@ export async function startProxy(target: number): Promise<BreakableProxy> {
   const proxy: BreakableProxy = {
     port: (server.address() as AddressInfo).port,
     scripts: 0,
+    late: 0,
     fault: undefined,
     async [Symbol.asyncDispose]() {
       server.close();

@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { inspect } from "node:util";
 import { knownOptions } from "@lanai/session";
 import type { Target } from "./open-database.ts";
 
@@ -11,12 +12,12 @@ export interface SqliteStoreOptions {
   /**
    * For how long a call waits while another connection holds the database's lock, in milliseconds,
    * until it fails with SQLite's error. From 0 to 60,000, and less than the `storeTimeout` of the
-   * sessions: what those gave up would still be stored. Default: 1,500.
+   * sessions: what those gave up may still be stored. Default: 1,500.
    */
   readonly busyTimeout?: number;
   /**
    * How often the rows of expired sessions are deleted, in milliseconds. It is about their room: they
-   * are gone at once. From 1,000 to 86,400,000, or `Infinity`: never by this store. Default: 60,000.
+   * are gone at once. From 1,000 to 86,400,000, a day, or `Infinity`: never by this store. Default: 60,000.
    */
   readonly sweepInterval?: number;
   /** The current time in milliseconds since the epoch. Default: `Date.now`. */
@@ -56,8 +57,8 @@ const checkTarget = (target: Target) => {
 };
 
 const checkTime = (name: string, ms: number | undefined, least: number, most: number) => {
-  if (ms === undefined || (ms >= least && ms <= most)) return;
+  if (ms === undefined || (typeof ms === "number" && ms >= least && ms <= most)) return;
   throw new RangeError(
-    `sqliteStore: ${name} must be from ${least} to ${most} milliseconds, got ${String(ms)}`,
+    `sqliteStore: ${name} must be from ${least} to ${most} milliseconds, got ${inspect(ms)}`,
   );
 };

@@ -87,6 +87,24 @@ describe("a database", () => {
     expect(rowsOf(database)).toMatchObject({ sessions: 1 });
   });
 
+  test("that the app has opened is configured by it afterwards too", async () => {
+    const file = newFile();
+    const database = connect(file);
+    const [store, key] = [opened(database), newKey()];
+    await store.create(key, holding("1"));
+
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -500");
+    expect(store.load(key)).toMatchObject({ record: { values: new Map([["v", "1"]]) } });
+    expect(store.commit(key, setting("2"))).toEqual({ status: "saved", key });
+    expect(store.create(newKey(), owned("ada"))).toBeTypeOf("string");
+    expect(store.list("ada")).toHaveLength(1);
+
+    expect(database.prepare("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    expect(database.prepare("PRAGMA synchronous").get()).toEqual({ synchronous: 2 });
+    expect(database.prepare("PRAGMA cache_size").get()).toEqual({ cache_size: -500 });
+    expect(opened(file).load(key)).toMatchObject({ record: { values: new Map([["v", "2"]]) } });
+  });
+
   test("may hold several tables of sessions, which don't know of each other", async () => {
     const database = connect(newFile());
     const [one, other, key] = [opened(database), opened(database, { table: "_Other1" }), newKey()];
@@ -179,7 +197,10 @@ describe("construction fails", () => {
     ],
     ["no busyTimeout", ":memory:", { busyTimeout: Number.NaN }, "got NaN"],
     ["an endless busyTimeout", ":memory:", { busyTimeout: Infinity }, "got Infinity"],
+    ["a busyTimeout in text", ":memory:", { busyTimeout: "2000" }, "got '2000'"],
     ["a short sweepInterval", ":memory:", { sweepInterval: 999 }, "from 1000 to 86400000"],
+    ["a long sweepInterval", ":memory:", { sweepInterval: 86_400_001 }, "got 86400001"],
+    ["a sweepInterval in text", ":memory:", { sweepInterval: "60000" }, "got '60000'"],
     ["a clock that is none", ":memory:", { clock: 1 }, "clock must be a function, got number"],
   ])("for %s", (_, target, options, message) => {
     const build = () => sqliteStore(target as string, options as SqliteStoreOptions);
@@ -459,4 +480,13 @@ test("of a session's last four operations a repeat is known; the answer is the f
   expect(store.commit(key, first)).toEqual({ status: "saved", key });
   expect(store.load(key)).toMatchObject({ record: { values: new Map([["v", "2"]]) } });
   expect(() => store.create(key, created)).toThrow("the key is in use");
+});
+
+test("a create that is called again after its session was ended creates it anew", async () => {
+  const [store, key, once] = [opened(), newKey(), record()];
+  await store.create(key, once);
+  await store.destroy(key);
+  expect(store.load(key)).toEqual({ status: "none" });
+  expect(store.create(key, once)).toBe(key);
+  expect(store.load(key)).toMatchObject({ status: "live" });
 });

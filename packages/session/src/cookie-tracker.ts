@@ -7,6 +7,7 @@ import { publish } from "./events.ts";
 import type { Id } from "./id-generator.ts";
 import { knownOptions } from "./known-options.ts";
 import { type SecretKey, secretKey } from "./secret-key.ts";
+import { TOKEN } from "./token.ts";
 import type { Tracked, Tracker } from "./tracker.ts";
 
 export interface CookieTrackerOptions {
@@ -250,7 +251,6 @@ function reportProxy(ctx: ExtendableContext): void {
   });
 }
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HOST = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 const PATH = /^\/[\x20-\x3a\x3c-\x7e]*$/;
 

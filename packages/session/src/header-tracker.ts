@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { SessionError } from "./errors.ts";
 import { knownOptions } from "./known-options.ts";
+import { TOKEN } from "./token.ts";
 import type { Tracker } from "./tracker.ts";
 
 export interface HeaderTrackerOptions {
@@ -9,7 +10,6 @@ export interface HeaderTrackerOptions {
 }
 
 const MAX_LENGTH = 4096;
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const TAKEN = /^(cookie|set-cookie|authorization)$/i;
 
 /**

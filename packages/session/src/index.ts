@@ -12,7 +12,7 @@ export { type QueryTrackerOptions, queryTracker } from "./query-tracker.ts";
 export { randomIds } from "./random-ids.ts";
 export { type RequireSessionOptions, requireSession } from "./require-session.ts";
 export { type SealedStore, type SealedStoreOptions, sealedStore } from "./sealed-store.ts";
-export type { SecretKey } from "./secret-key.ts";
+export { type SecretKey, secretKey } from "./secret-key.ts";
 export type { Entries, Session, SessionData } from "./session.ts";
 export type { ReleasedSession } from "./session-work.ts";
 export {

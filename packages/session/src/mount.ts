@@ -24,6 +24,16 @@ export class Mount {
     return (ctx as Mounted)[this.#slot];
   }
 
+  /** As `get`, for what can't go on without a session. */
+  required(ctx: ExtendableContext): SessionWork {
+    const work = this.get(ctx);
+    if (work) return work;
+    throw new SessionError(
+      "ERR_SESSION_NO_MIDDLEWARE",
+      `ctx.${this.#property} is not there: mount session() or sessions.middleware() before this middleware`,
+    );
+  }
+
   set(ctx: ExtendableContext, work: SessionWork): void {
     // All contexts of an app inherit from one object: the accessor is defined there, once.
     const context: object = Object.getPrototypeOf(ctx);
@@ -33,16 +43,6 @@ export class Mount {
     }
     (ctx as Mounted)[this.#slot] = work;
   }
-}
-
-/** The session of a request, whichever manager of that property mounted it. */
-export function mounted(ctx: ExtendableContext, property: string): SessionWork {
-  const work = (ctx as Mounted)[slotOf(property)];
-  if (work) return work;
-  throw new SessionError(
-    "ERR_SESSION_NO_MIDDLEWARE",
-    `ctx.${property} is not there: mount session() before this middleware`,
-  );
 }
 
 function defineAccessor(

@@ -1,6 +1,6 @@
 import type { ExtendableContext, Next } from "koa";
 import { knownOptions } from "./known-options.ts";
-import { mounted } from "./mount.ts";
+import { Mount } from "./mount.ts";
 import { requiredError } from "./refusal.ts";
 
 export interface RequireSessionOptions {
@@ -24,9 +24,10 @@ export function requireSession(
 ): (ctx: ExtendableContext, next: Next) => Promise<void> {
   knownOptions("requireSession", options, ["user", "redirect", "property"]);
   const { user = false, redirect, property = "session" } = options;
+  const mount = new Mount(property);
 
   return async (ctx, next) => {
-    const work = mounted(ctx, property);
+    const work = mount.required(ctx);
     await work.load();
     work.accessed = true;
     if (user ? work.userId !== undefined : work.status === "live") return next();

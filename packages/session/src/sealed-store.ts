@@ -8,7 +8,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
-import { changed } from "./changed.ts";
+import { changed, holds } from "./changed.ts";
 import { SessionError } from "./errors.ts";
 import { knownOptions } from "./known-options.ts";
 import { type SecretKey, secretKey } from "./secret-key.ts";
@@ -165,9 +165,7 @@ export const sealedStore = (options: SealedStoreOptions): SealedStore => {
       const now = clock();
       const record = open(key, now);
       if (!record) return GONE;
-      for (const [name, text] of change.expect ?? []) {
-        if (record.values.get(name) !== text) return { status: "conflict", record };
-      }
+      if (!holds(change, record)) return { status: "conflict", record };
       return { status: "saved", key: seal(capped(changed(record, change, now))) };
     },
 

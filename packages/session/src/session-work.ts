@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { beforeHead, headLeft, keepHeaders } from "@lanai/connection";
 import type { ExtendableContext } from "koa";
 import { changed } from "./changed.ts";
-import { decode, encode } from "./codec.ts";
+import { checkKey, decode, encode } from "./codec.ts";
 import { SessionError } from "./errors.ts";
 import { publish, type SessionEvent, type SessionEventName } from "./events.ts";
 import type { Id, IdGenerator } from "./id-generator.ts";
@@ -57,6 +57,9 @@ interface Held {
 
 type Changes = Omit<Change, "operation">;
 
+/** An owner, or what makes one of the public id, which a new session has when it is stored. */
+export type Owner = string | ((publicId: string) => string);
+
 /** The manager's own entries. */
 export const USER = "s:user";
 const PERSIST = "s:persist";
@@ -104,7 +107,7 @@ export class SessionWork {
   #ahead = 0;
   #pending: Map<string, Held | undefined> | undefined = undefined;
   #decoded: Map<string, Held> | undefined = undefined;
-  #newOwners: Set<string> | undefined = undefined;
+  #newOwners: Set<Owner> | undefined = undefined;
   #renew: "renew" | "login" | undefined = undefined;
   #persist: number | undefined = undefined;
   #touchDue = false;
@@ -174,7 +177,7 @@ export class SessionWork {
     if (tracked.id === undefined) return this.#refuse({ ...tracked, reason: tracked.refused });
     const { store, generator } = this.settings;
     if (!(store.carriesData ?? generator).isValid(tracked.id))
-      return this.#refuse({ reason: "malformed" });
+      return this.#refuse(tracked.ifMalformed ?? { reason: "malformed" });
     return this.find(tracked.id, tracked, ctx);
   }
 
@@ -197,7 +200,7 @@ export class SessionWork {
   #found(loaded: Loaded, tracked: Tracked, ctx: ExtendableContext | undefined): Awaitable<void> {
     if (loaded.status !== "live") {
       this.#forgetRecord();
-      if (loaded.status === "none") return this.#refuse({ reason: "unknown" });
+      if (loaded.status === "none") return this.#refuse(tracked.ifUnknown ?? { reason: "unknown" });
       this.status = "renewed";
       return;
     }
@@ -210,7 +213,7 @@ export class SessionWork {
     const idle = persistent ? record.idle : Math.min(record.idle, idleTimeout);
     const absolute = persistent ? record.absolute : Math.min(record.absolute, absoluteTimeout);
     const idleFor = now - record.seenAt;
-    if (idleFor >= idle || now - record.startedAt >= absolute) return this.#expire();
+    if (idleFor >= idle || now - record.startedAt >= absolute) return this.#expire(record);
 
     this.#touchDue = idleFor >= idle / 10 && store.carriesData === undefined;
     if (tracker.admit && ctx) return this.#admit(ctx, tracked, record);
@@ -218,11 +221,12 @@ export class SessionWork {
     if (this.#touchDue) this.#register();
   }
 
-  async #expire(): Promise<void> {
+  async #expire(record: SessionRecord): Promise<void> {
+    const id = this.#id;
     const key = this.#key;
     this.#forgetRecord();
-    this.#refuse({ reason: "expired" });
-    await this.#end(key);
+    this.#refuse({ reason: "expired", level: "info" });
+    await this.#release(id, key, record);
   }
 
   #refuse(refusal: Refusal): void {
@@ -245,10 +249,11 @@ export class SessionWork {
     };
     const admission = tracker.admit?.(ctx, tracked, record, found);
     if (admission?.status === "refuse") {
+      const id = this.#id;
       const key = this.#key;
       this.#refuse(admission);
       this.#forgetRecord();
-      return admission.destroy ? this.#end(key) : undefined;
+      return admission.destroy ? this.#release(id, key, record) : undefined;
     }
     const { change, reissue = false } = admission ?? {};
     if (change) return this.#commitAdmission(ctx, tracked, change, reissue, tries);
@@ -275,7 +280,7 @@ export class SessionWork {
       await this.#admit(ctx, tracked, result.record, tries + 1);
     } else {
       this.#forgetRecord();
-      if (result.status === "gone") this.#refuse({ reason: "unknown" });
+      if (result.status === "gone") this.#refuse(tracked.ifUnknown ?? { reason: "unknown" });
       else this.status = "renewed";
     }
   }
@@ -298,7 +303,7 @@ export class SessionWork {
   // ── reading ──
 
   read(name: string): unknown {
-    this.#mustBeLoaded();
+    this.mustBeLoaded();
     const pending = this.#pending?.get(name);
     if (pending !== undefined) return pending.value;
     if (this.#pending?.has(name)) return undefined;
@@ -320,14 +325,14 @@ export class SessionWork {
   }
 
   has(name: string): boolean {
-    this.#mustBeLoaded();
+    this.mustBeLoaded();
     if (this.#pending?.has(name)) return this.#pending.get(name) !== undefined;
     return this.record?.values.has(name) ?? false;
   }
 
   /** The entries' names that begin with `prefix`, sorted. */
   names(prefix: string): string[] {
-    this.#mustBeLoaded();
+    this.mustBeLoaded();
     const names = new Set(this.record?.values.keys());
     for (const [name, held] of this.#pending ?? []) {
       if (held === undefined) names.delete(name);
@@ -341,7 +346,8 @@ export class SessionWork {
   }
 
   get owners(): ReadonlySet<string> {
-    return new Set([...(this.record?.owners ?? []), ...(this.#newOwners ?? [])]);
+    const { record } = this;
+    return new Set([...(record?.owners ?? []), ...this.#ownersOf(record?.publicId)]);
   }
 
   // ── changing ──
@@ -392,7 +398,7 @@ export class SessionWork {
     this.#pend(PERSIST, { value: duration, text: encode(duration, PERSIST) });
   }
 
-  addOwner(owner: string): void {
+  addOwner(owner: Owner): void {
     this.#mustBeWritable();
     this.#newOwners ??= new Set();
     this.#newOwners.add(owner);
@@ -527,7 +533,8 @@ export class SessionWork {
     const id = this.#id;
     const key = this.#key;
     this.#forgetRecord();
-    this.status = "new";
+    // What a renewed id sets next is dropped too: a cookie would replace that of the login beside it.
+    if (status !== "renewed") this.status = "new";
     if (status !== "live" || record === undefined) return Promise.resolve();
     this.#forget = true;
     return this.#endBeforeHead(this.#release(id, key, record));
@@ -540,19 +547,15 @@ export class SessionWork {
     return ending;
   }
 
+  /** Destroys a record, telling of it before and after. */
   async #release(id: Id | undefined, key: Key, record: SessionRecord): Promise<void> {
-    const { onSessionRelease } = this.settings;
+    const { onSessionRelease, ask, store, ended } = this.settings;
     if (onSessionRelease) {
       const released = new SessionWork(this.settings);
       released.adopt(id, key, record);
       const { publicId, owners } = record;
       await onSessionRelease({ publicId, owners, session: released.session });
     }
-    await this.#end(key);
-  }
-
-  async #end(key: Key): Promise<void> {
-    const { ask, store, ended } = this.settings;
     const end = await ask(() => store.destroy(key));
     if (end) await ended(end, "destroyed");
   }
@@ -773,9 +776,24 @@ export class SessionWork {
     return change;
   }
 
+  /** The new owners; without a public id those that need none. */
+  #ownersOf(publicId: string | undefined): string[] {
+    const owners: string[] = [];
+    for (const owner of this.#newOwners ?? []) {
+      if (typeof owner === "string") {
+        owners.push(owner);
+      } else if (publicId !== undefined) {
+        const made = owner(publicId);
+        checkKey(made);
+        owners.push(made);
+      }
+    }
+    return owners;
+  }
+
   #ownersToAdd(record: SessionRecord): Set<string> | undefined {
     if (this.#newOwners === undefined) return undefined;
-    const missing = [...this.#newOwners].filter((it) => !record.owners.has(it));
+    const missing = this.#ownersOf(record.publicId).filter((it) => !record.owners.has(it));
     return missing.length > 0 ? new Set(missing) : undefined;
   }
 
@@ -829,7 +847,7 @@ export class SessionWork {
     return {
       publicId,
       values,
-      owners: new Set(this.#newOwners),
+      owners: new Set(this.#ownersOf(publicId)),
       createdAt: now,
       startedAt: now,
       seenAt: now,
@@ -951,7 +969,8 @@ export class SessionWork {
     await this.#ending;
   }
 
-  #mustBeLoaded(): void {
+  /** Nothing is told of a session that was not looked for yet. */
+  mustBeLoaded(): void {
     if (this.status !== "unloaded" || this.ctx === undefined) return;
     const { property } = this.settings;
     throw new SessionError(
@@ -961,7 +980,7 @@ export class SessionWork {
   }
 
   #mustBeWritable(): void {
-    this.#mustBeLoaded();
+    this.mustBeLoaded();
     if (this.#sent || (this.ctx && headLeft(this.ctx))) throw sentError();
     this.#register();
   }

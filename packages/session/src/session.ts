@@ -239,8 +239,14 @@ export class Entries<Data = Record<string, unknown>> {
     // Not a method: a computed name has no declaration under isolatedDeclarations.
     Object.defineProperty(Entries.prototype, inspect.custom, {
       value(this: Entries): unknown {
-        const data = this.#work.status === "unloaded" ? "not loaded" : this.toJSON();
-        return { [this.constructor.name]: data };
+        const { name } = this.constructor;
+        if (this.#work.status === "unloaded") return { [name]: "not loaded" };
+        try {
+          return { [name]: this.toJSON() };
+        } catch {
+          // Who prints a session is not to fail by what is in it.
+          return { [name]: "not readable" };
+        }
       },
     });
   }
@@ -255,22 +261,27 @@ export class Session<Data = SessionData> extends Entries<Data> {
     this.#work = work;
   }
 
+  get #loaded(): SessionWork {
+    this.#work.mustBeLoaded();
+    return this.#work;
+  }
+
   /**
    * The secret that the client holds; `undefined` while the session is not stored, or if another
    * request has renewed it since. Never log it; {@link Session.publicId} is for lists and logs.
    */
   get id(): string | undefined {
-    return this.#work.id;
+    return this.#loaded.id;
   }
 
   /** A random public name, the same for the session's whole life; `undefined` while not stored. */
   get publicId(): string | undefined {
-    return this.#work.record?.publicId;
+    return this.#loaded.record?.publicId;
   }
 
   /** Whether the request brought no session that is alive. */
   get isNew(): boolean {
-    return this.#work.status !== "live";
+    return this.#loaded.status !== "live";
   }
 
   /** Who signed in, as given to {@link Session.login}. */
@@ -280,18 +291,18 @@ export class Session<Data = SessionData> extends Entries<Data> {
 
   /** By whom the session can be found: its user, and what {@link Session.addOwner} added. */
   get owners(): ReadonlySet<string> {
-    return this.#work.owners;
+    return this.#loaded.owners;
   }
 
   /** By the store's clock; `undefined` while not stored. */
   get createdAt(): Date | undefined {
-    const { record } = this.#work;
+    const { record } = this.#loaded;
     return record && new Date(record.createdAt);
   }
 
   /** When the session ends if nobody uses it; `undefined` while not stored. By the store's clock. */
   get expiresAt(): Date | undefined {
-    const { record } = this.#work;
+    const { record } = this.#loaded;
     return record && new Date(expiresAt(record));
   }
 
@@ -329,9 +340,14 @@ export class Session<Data = SessionData> extends Entries<Data> {
     this.#work.persist(Math.floor(duration));
   }
 
-  /** Makes the session findable by one more owner, such as `client:…`; its user already is one. */
-  addOwner(owner: string): void {
-    checkKey(owner);
+  /**
+   * Makes the session findable by one more owner, such as `client:…`; its user already is one.
+   *
+   * @param owner - 1 to 256 bytes in UTF-8. Or a function that makes it of the public id, for a session
+   *   that has none yet.
+   */
+  addOwner(owner: string | ((publicId: string) => string)): void {
+    if (typeof owner !== "function") checkKey(owner);
     this.#work.addOwner(owner);
   }
 
@@ -357,7 +373,10 @@ export class Session<Data = SessionData> extends Entries<Data> {
     return this.#work.reload();
   }
 
-  /** With `load: 'lazy'`: finds the session. Asking again costs nothing. */
+  /**
+   * With `load: 'lazy'`: finds the session. Asking again costs nothing. Before it, what answers at
+   * once is `ERR_SESSION_NOT_LOADED`, and what is awaited loads by itself.
+   */
   async load(): Promise<this> {
     await this.#work.load();
     return this;

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { ExtendableContext, Next } from "koa";
+import { decode } from "./codec.ts";
 import { cookieTracker } from "./cookie-tracker.ts";
 import { SessionError } from "./errors.ts";
 import { publish } from "./events.ts";
@@ -73,16 +74,25 @@ const HINTS: Record<string, string> = {
   resave: "only what changed is stored: leave it out",
   saveUninitialized: "an empty session is never stored: leave it out",
   autoCommit: "call session.commit() to store at once: leave it out",
+  allowEmpty: "an empty session is never stored: leave it out",
+  unset: "to end a session write await ctx.session.destroy()",
+  valid: "write requireSession, or a middleware that calls ctx.session.destroy()",
+  beforeSave: "write onSessionNew for what every session has",
   genid: "write generator",
+  genSid: "write generator",
   sessionIdStore: "write tracker",
   externalKey: "write tracker: headerTracker({ name })",
   ContextStore: "write store",
+  defer: "write load: 'lazy'",
+  errorHandler: "an outage is thrown to Koa, as a 503: leave it out",
+  reconnectTimeout: "write storeTimeout",
   secret: "ids need no signature; for one write tracker: cookieTracker({ keys: [secret] })",
   keys: "ids need no signature; for one write tracker: cookieTracker({ keys })",
   signed: "ids need no signature; for one write tracker: cookieTracker({ keys })",
   encode: "write store: sealedStore({ keys }) to keep sessions in the cookie",
   decode: "write store: sealedStore({ keys }) to keep sessions in the cookie",
   prefix: "a prefix of keys belongs to the store",
+  proxy: "write app.proxy = true",
   httpOnly: "it is always on",
   overwrite: "it is always on",
   cookie: COOKIE,
@@ -169,7 +179,9 @@ export interface Sessions<Data = SessionData> {
   create(
     options?: CreateSessionOptions<Data>,
   ): Promise<{ session: Session<Data>; headers: Record<string, string> }>;
-  /** The live sessions of an owner. Needs a store with an index, as the two below. */
+  /** Whether the store can find sessions by owner, which the next three need. */
+  readonly isIndexed: boolean;
+  /** The live sessions of an owner. */
   list(whose: Whose): Promise<SessionSummary[]>;
   /** Ends one session of an owner. `false`: the owner has no such session. */
   destroyByPublicId(whose: Whose, publicId: string): Promise<boolean>;
@@ -277,12 +289,12 @@ export function createSessions<Data = SessionData>(
     },
 
     preload: () => async (ctx, next) => {
-      await mustBeMounted(mount.get(ctx), property).load();
+      await mount.required(ctx).load();
       return next();
     },
 
     from(ctx) {
-      const work = mustBeMounted(mount.get(ctx), property);
+      const work = mount.required(ctx);
       work.accessed = true;
       return faceOf(work);
     },
@@ -326,6 +338,8 @@ export function createSessions<Data = SessionData>(
       return { session, headers };
     },
 
+    isIndexed: isIndexed(store),
+
     async list(whose) {
       const index = indexed();
       const records = await ask(() => index.list(ownerOf(whose)));
@@ -365,14 +379,6 @@ export function createSessions<Data = SessionData>(
 export const session = (options?: SessionsOptions): SessionMiddleware =>
   createSessions(options).middleware();
 
-function mustBeMounted(work: SessionWork | undefined, property: string): SessionWork {
-  if (work) return work;
-  throw new SessionError(
-    "ERR_SESSION_NO_MIDDLEWARE",
-    `ctx.${property} is not there: mount sessions.middleware() before this middleware`,
-  );
-}
-
 const ownerOf = (whose: Whose): string => ("user" in whose ? `user:${whose.user}` : whose.owner);
 
 function summary(record: SessionRecord): SessionSummary {
@@ -381,7 +387,7 @@ function summary(record: SessionRecord): SessionSummary {
   return {
     publicId,
     owners,
-    userId: user === undefined ? undefined : JSON.parse(user),
+    userId: user === undefined ? undefined : (decode(user, USER) as string),
     createdAt: new Date(createdAt),
     seenAt: new Date(seenAt),
     expiresAt: new Date(expiresAt(record)),

@@ -102,7 +102,10 @@ export const RENEWED_FOR = 60_000;
  * - *Unreachable*: reject, with the cause. Never answer `none` for an outage: it would sign
  *   everybody out. The manager gives up after `storeTimeout`.
  * - Every call is one atomic step, also between processes. Nothing is ever applied by halves.
- * - An operation is applied at most once, also if a client sends it twice.
+ * - An operation is applied at most once, also if a client sends it twice. Where the store's client
+ *   does so by itself (ioredis, after a reconnect), a `create` must be known again even when the
+ *   session has ended meanwhile. Elsewhere it may be forgotten with the session, and one that is
+ *   sent again would be a new session.
  */
 export interface Store {
   load(key: Key): Awaitable<Loaded>;

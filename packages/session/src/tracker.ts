@@ -1,6 +1,7 @@
 import type { ExtendableContext } from "koa";
 import type { SessionEvent } from "./events.ts";
 import type { Id } from "./id-generator.ts";
+import type { Refusal } from "./refusal.ts";
 import type { Awaitable, Change, SessionRecord } from "./store.ts";
 
 /** How the refusal of what a request brought is told. No secrets. */
@@ -18,9 +19,19 @@ export interface RefusalTerms {
 
 /** What a request brought: an id, or why what it brought can't be one. */
 export type Tracked =
-  | { readonly id: Id }
+  | {
+      readonly id: Id;
+      /** How it is told that no id is like that. Default: `malformed`. */
+      readonly ifMalformed?: Refusal;
+      /** How it is told that the store has no such session. Default: `unknown`. */
+      readonly ifUnknown?: Refusal;
+    }
   /** A word for events and `requireSession`: `malformed`, `signature`, `ambiguous`. */
-  | ({ readonly id?: undefined; readonly refused: string } & RefusalTerms);
+  | ({
+      readonly id?: undefined;
+      readonly ifUnknown?: undefined;
+      readonly refused: string;
+    } & RefusalTerms);
 
 /** A tracker's word on a session that was found. */
 export type Admission =

@@ -9,6 +9,8 @@ import {
   headerTracker,
   queryTracker,
   type SessionsOptions,
+  type Store,
+  sealedStore,
   session,
   sha1Ids,
   type Tracker,
@@ -38,6 +40,8 @@ interface Presented {
 interface Transport {
   readonly name: string;
   readonly tracker: () => Tracker;
+  /** Default: `memoryStore`. */
+  readonly store?: () => Store;
   readonly present: (value: string) => Presented;
   /** What a response shows of a session that was stored. */
   readonly idOf: (response: string) => string | undefined;
@@ -67,20 +71,28 @@ const transports: readonly Transport[] = [
     present: (value) => ({ path: `/?sid=${value}` }),
     idOf: (response) => /id=([\w-]{43})$/.exec(response)?.[1],
   },
+  {
+    name: "sealed cookie",
+    tracker: cookieTracker,
+    store: () => sealedStore({ keys: KEYS }),
+    present: cookie,
+    idOf: cookieOf,
+  },
 ];
 
 /** An app whose answer says whether the visitor was known, for hostile requests byte by byte. */
 class Target {
-  readonly watched: WatchedStore = watchedStore();
+  readonly watched: WatchedStore;
   readonly errors: unknown[] = [];
   readonly events: unknown[] = [];
   readonly #server: Server;
   readonly #listener = (event: unknown): void => void this.events.push(event);
 
   constructor(App: (typeof koaVersions)[number][1], options: SessionsOptions) {
+    this.watched = watchedStore(options.store);
     const app = new App();
     app.on("error", (error) => this.errors.push(error));
-    app.use(session({ store: this.watched.store, ...options }));
+    app.use(session({ ...options, store: this.watched.store }));
     app.use((ctx) => {
       if (ctx.path === "/seed") ctx.session.set("n", 1);
       ctx.body = ctx.session.isNew ? "stranger" : "known";
@@ -118,7 +130,10 @@ class Target {
   }
 }
 
-/** Values that no client of ours sends. None can be an id of 43 characters of base64url. */
+/**
+ * Values that no client of ours sends. None can be an id of 43 characters of base64url, nor begins as
+ * a sealed session does.
+ */
 const HOSTILE: readonly [string, string][] = [
   ["spaces", "   "],
   ["1 MB", "a".repeat(1024 * 1024)],
@@ -158,7 +173,8 @@ describe.each(koaVersions)("%s", (_version, App) => {
     let id: string;
 
     beforeAll(async () => {
-      target = new Target(App, { tracker: transport.tracker() });
+      const { tracker, store } = transport;
+      target = new Target(App, { tracker: tracker(), ...(store && { store: store() }) });
       await target.open();
       id = transport.idOf(await target.send({ path: "/seed" })) ?? "";
       expect(await target.send(transport.present(id))).toMatch(/known$/);

@@ -4,6 +4,7 @@ import { type CookieTrackerOptions, cookieTracker, type Tracker } from "@lanai/s
 import { trackerConformance } from "@lanai/session/testing";
 import { afterEach, describe, expect, test } from "vitest";
 import { koaVersions } from "./koa-versions.ts";
+import { site } from "./site.ts";
 import { contextOf, found, type RequestParts, recordOf } from "./tracker-context.ts";
 
 const KEY = "the first key has thirty-two bytes";
@@ -54,9 +55,16 @@ describe("a plain request", () => {
     expect(read(cookieTracker(), "__Host-sid=abc; __Secure-sid=abc")).toBeUndefined();
   });
 
-  test("clears with the same flags", async () => {
-    expect(await cleared(cookieTracker())).toEqual([
-      "sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax",
+  test.each<[string, CookieTrackerOptions, string]>([
+    ["by default", {}, "Path=/"],
+    [
+      "with a domain and a path",
+      { domain: "example.com", path: "/app" },
+      "Domain=example.com; Path=/app",
+    ],
+  ])("clears with the same flags %s", async (_what, options, where) => {
+    expect(await cleared(cookieTracker(options))).toEqual([
+      `sid=; Max-Age=0; ${where}; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; SameSite=Lax`,
     ]);
   });
 });
@@ -78,9 +86,17 @@ describe("a secure request", () => {
     expect(read(tracker, "__host-sid=planted", secure)).toBeUndefined();
   });
 
-  test("clears with the same flags", async () => {
-    expect(await cleared(cookieTracker(), secure)).toEqual([
-      "__Host-sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax",
+  test.each<[string, CookieTrackerOptions, string, string]>([
+    ["by default", {}, "__Host-sid", "Path=/"],
+    [
+      "with a domain and a path",
+      { domain: "example.com", path: "/app" },
+      "__Secure-sid",
+      "Domain=example.com; Path=/app",
+    ],
+  ])("clears with the same flags %s", async (_what, options, name, where) => {
+    expect(await cleared(cookieTracker(options), secure)).toEqual([
+      `${name}=; Max-Age=0; ${where}; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax`,
     ]);
   });
 
@@ -128,6 +144,17 @@ test("the attributes are those that were asked for", async () => {
   expect(await written(cookieTracker({ sameSite: "strict" }))).toEqual([
     "sid=abc; Path=/; HttpOnly; SameSite=Strict",
   ]);
+});
+
+test("limit: outside the cookie's path each request that sets something begins a session", async () => {
+  const tracker = cookieTracker({ path: "/app" });
+  await using it = await site({ "/elsewhere": (ctx) => void ctx.session.set("a", 1) }, { tracker });
+  for (let sessions = 1; sessions <= 3; sessions++) {
+    // One browser, which sends a cookie of this path to no other (RFC 6265bis, 5.1.4).
+    const response = await it.browser().get("/elsewhere");
+    expect(response.headers.getSetCookie()).toEqual([expect.stringContaining("; Path=/app;")]);
+    expect(it.memory.size).toBe(sessions);
+  }
 });
 
 describe("Max-Age", () => {

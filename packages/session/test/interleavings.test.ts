@@ -2,10 +2,11 @@ import { randomInt } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { createSessions, type IndexedStore, memoryStore, type Sessions } from "@lanai/session";
 import Koa, { type Context } from "koa";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Browser, type Served, serve } from "./http.ts";
 import { keyOf } from "./site.ts";
 import { type SteeredStore, steeredStore } from "./steered-store.ts";
+import { type Random, randomFrom } from "./two-processes/random.ts";
 
 /**
  * Two servers on one store that takes its time: a random number of turns of the event loop before
@@ -17,19 +18,6 @@ const ROUNDS = 1000;
 /** Rounds that are under way at once, each with a session of its own. */
 const AT_ONCE = 25;
 const MINUTES = 60_000;
-
-type Random = (below: number) => number;
-
-/** mulberry32: small, and the same everywhere. */
-function randomFrom(start: number): Random {
-  let state = start | 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
 
 const random = randomFrom(seed);
 
@@ -98,6 +86,7 @@ const routes: Record<string, (ctx: Context) => unknown> = {
   "/logout": async (ctx) => {
     await dawdle();
     await ctx.session.destroy();
+    ctx.session.set("farewell", "bye");
     return seen(ctx);
   },
   "/count": async (ctx) => {
@@ -244,199 +233,216 @@ function interleaved(
   });
 }
 
-interleaved("S5: two writers of different keys both win", async (visitor, user) => {
-  await visitor.ask(`/login?user=${user}`);
-  const { cookie } = visitor;
-  await Promise.all([
-    visitor.ask(`/set?key=a&value=1&how=${visitor.ending()}`, cookie),
-    visitor.ask(`/set?key=b&value=2&how=${visitor.ending()}`, cookie),
-  ]);
-  expect(await visitor.seenBy(cookie)).toMatchObject({ user, a: "1", b: "2" });
-  expectOneKeyEach(visitor);
-});
-
-interleaved("S5: every update counts", async (visitor, user) => {
-  await visitor.ask(`/login?user=${user}`);
-  const { cookie } = visitor;
-  await Promise.all(
-    [0, 1, 0, 1].map((n) =>
-      visitor.askAt(nodes[n] as Node, `/count?how=${visitor.ending()}`, cookie),
-    ),
-  );
-  expect(await visitor.seenBy(cookie)).toMatchObject({ count: 4 });
-});
-
-test("S5: of fifty updates of one counter at once each counts, or is told that it doesn't", {
-  timeout: 5 * MINUTES,
-}, async () => {
-  for (let round = 0; round < 20; round++) {
-    const visitor = new Visitor(randomFrom(seed + round));
-    await visitor.ask(`/login?user=${round}`);
+describe(`two servers (LANAI_SEED=${seed})`, () => {
+  interleaved("S5: two writers of different keys both win", async (visitor, user) => {
+    await visitor.ask(`/login?user=${user}`);
     const { cookie } = visitor;
-    const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, n) => visitor.askAt(nodes[n % 2] as Node, "/count", cookie)),
+    await Promise.all([
+      visitor.ask(`/set?key=a&value=1&how=${visitor.ending()}`, cookie),
+      visitor.ask(`/set?key=b&value=2&how=${visitor.ending()}`, cookie),
+    ]);
+    expect(await visitor.seenBy(cookie)).toMatchObject({ user, a: "1", b: "2" });
+    expectOneKeyEach(visitor);
+  });
+
+  interleaved("S5: every update counts", async (visitor, user) => {
+    await visitor.ask(`/login?user=${user}`);
+    const { cookie } = visitor;
+    await Promise.all(
+      [0, 1, 0, 1].map((n) =>
+        visitor.askAt(nodes[n] as Node, `/count?how=${visitor.ending()}`, cookie),
+      ),
     );
-    const counted = answers.filter(({ status }) => status === 200).length;
-    const told = answers.filter(({ status }) => status === 503).length;
-    expect(counted + told).toBe(50);
-    // Sixteen tries are enough for nearly all, also on a busy machine.
-    expect(told).toBeLessThan(5);
-    const seen = await visitor.seenBy(cookie);
-    expect(seen, `LANAI_SEED=${seed}`).toMatchObject({ count: counted });
-  }
-});
+    expect(await visitor.seenBy(cookie)).toMatchObject({ count: 4 });
+  });
 
-interleaved(
-  "S6: a logout beats a writer",
-  async (visitor, user, tally) => {
-    await visitor.ask(`/login?user=${user}&from=secret`);
-    const { cookie } = visitor;
-    const [, write] = await Promise.all([
-      visitor.ask("/logout", cookie),
-      visitor.ask(`/set?key=late&value=1&how=${visitor.ending()}`, cookie),
-    ]);
-    tally(write.wasIn ? "the writer had loaded the session" : "the writer came too late");
-    if (write.status === 401) tally("the explicit commit was told");
-    // Who had the session may not bring it back, nor put a cookie beside the one that was cleared.
-    if (write.wasIn) expect(write.cookie).toBe(undefined);
-
-    for (const held of [cookie, visitor.cookie]) {
-      const seen = await visitor.seenBy(held);
-      expect(seen).toMatchObject({ user: null });
-      expect(seen).not.toHaveProperty("from");
+  test("S5: of fifty updates of one counter at once each counts, or is told that it doesn't", {
+    timeout: 5 * MINUTES,
+  }, async () => {
+    for (let round = 0; round < 20; round++) {
+      const visitor = new Visitor(randomFrom(seed + round));
+      await visitor.ask(`/login?user=${round}`);
+      const { cookie } = visitor;
+      const answers = await Promise.all(
+        Array.from({ length: 50 }, (_, n) => visitor.askAt(nodes[n % 2] as Node, "/count", cookie)),
+      );
+      const counted = answers.filter(({ status }) => status === 200).length;
+      const told = answers.filter(({ status }) => status === 503).length;
+      expect(counted + told).toBe(50);
+      // Sixteen tries are enough for nearly all, also on a busy machine.
+      expect(told).toBeLessThan(5);
+      const seen = await visitor.seenBy(cookie);
+      expect(seen, `LANAI_SEED=${seed}`).toMatchObject({ count: counted });
     }
-    expect(memory.list(`user:${user}`)).toEqual([]);
-    if (write.wasIn) expect(visitor.reachable()).toEqual([]);
-  },
-  ["the writer had loaded the session", "the writer came too late", "the explicit commit was told"],
-);
+  });
 
-interleaved(
-  "S7: a write beside a renewal is in the successor",
-  async (visitor, user, tally) => {
-    await visitor.ask(`/login?user=${user}`);
-    const { cookie } = visitor;
-    const [renewal, write] = await Promise.all([
-      visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
-      visitor.ask(`/set?key=beside&value=1&how=${visitor.ending()}`, cookie),
-    ]);
-    expect(renewal.cookie).not.toBe(cookie);
-    expect(write.cookie).toBe(undefined);
-    expect(visitor.cookie).toBe(renewal.cookie);
-    tally(write.wasIn ? "the writer had loaded the session" : "the writer came too late");
+  interleaved(
+    "S6: a logout beats a writer",
+    async (visitor, user, tally) => {
+      await visitor.ask(`/login?user=${user}&from=secret`);
+      const { cookie } = visitor;
+      const [logout, write] = await Promise.all([
+        visitor.ask("/logout", cookie),
+        visitor.ask(`/set?key=late&value=1&how=${visitor.ending()}`, cookie),
+      ]);
+      tally(write.wasIn ? "the writer had loaded the session" : "the writer came too late");
+      if (write.status === 401) tally("the explicit commit was told");
+      // Who had the session may not bring it back, nor put a cookie beside the one that was cleared.
+      if (write.wasIn) expect(write.cookie).toBe(undefined);
 
-    expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
-    const seen = await visitor.seenBy(renewal.cookie);
-    expect(seen).toMatchObject({ user });
-    // A request that already came with a dead id is anonymous, and stores nothing anywhere.
-    if (write.wasIn) expect(seen).toMatchObject({ beside: "1" });
-    else expect(seen).not.toHaveProperty("beside");
-    expect(visitor.reachable()).toEqual([seen.publicId]);
-  },
-  ["the writer had loaded the session", "the writer came too late"],
-);
-
-interleaved(
-  "S7: of two renewals at once one live id is left",
-  async (visitor, user, tally) => {
-    await visitor.ask(`/login?user=${user}`);
-    const { cookie } = visitor;
-    const renewals = await Promise.all([
-      visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
-      visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
-    ]);
-    const [given, ...more] = renewals.flatMap((it) => it.cookie ?? []);
-    expect(more).toEqual([]);
-    expect(visitor.cookie).toBe(given);
-    const seen = await visitor.seenBy(given);
-    expect(seen).toMatchObject({ user });
-    expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
-    expect(visitor.reachable()).toEqual([seen.publicId]);
-    for (const { body } of renewals) if (body.user === null) tally("the second came too late");
-  },
-  ["the second came too late"],
-);
-
-interleaved(
-  "S7: a logout that had loaded the session ends the successor too",
-  async (visitor, user, tally) => {
-    await visitor.ask(`/login?user=${user}`);
-    const { cookie } = visitor;
-    const [logout, renewal] = await Promise.all([
-      visitor.ask("/logout", cookie),
-      visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
-    ]);
-    expect(logout.status).toBe(200);
-    expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
-    const living = memory.list(`user:${user}`);
-    expect(visitor.reachable()).toEqual(living.map(({ publicId }) => publicId));
-    if (logout.wasIn) {
-      expect(living).toEqual([]);
-      if (renewal.cookie) tally("the session was renewed, then ended");
-    } else {
-      // It came with an id that was dead already, and had nothing to end.
-      expect(living).toHaveLength(1);
-      expect(visitor.cookie).toBe(renewal.cookie);
-      tally("the logout came too late");
-    }
-  },
-  ["the session was renewed, then ended", "the logout came too late"],
-);
-
-interleaved("S7: of two logins one carries the data, the other is fresh", async (visitor, user) => {
-  await visitor.ask(`/cart?value=${user}`);
-  const { cookie } = visitor;
-  const logins = await Promise.all([
-    visitor.ask(`/login?user=${user}&from=one&how=${visitor.ending()}`, cookie),
-    visitor.ask(`/login?user=${user}&from=two&how=${visitor.ending()}`, cookie),
-  ]);
-  const [one, two] = await Promise.all(logins.map((login) => visitor.seenBy(login.cookie)));
-  expect([one, two]).toMatchObject([
-    { user, from: "one" },
-    { user, from: "two" },
-  ]);
-  expect([one?.cart, two?.cart].filter((cart) => cart !== undefined)).toEqual([user]);
-  expect(one?.publicId).not.toBe(two?.publicId);
-  expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
-  // Whichever came last is the browser's.
-  expect(await visitor.seenBy(visitor.cookie)).toMatchObject({ user });
-  expect(visitor.reachable().sort()).toEqual([one?.publicId, two?.publicId].sort());
-  expect(memory.list(`user:${user}`)).toHaveLength(2);
-});
-
-interleaved("S5: of four readers exactly one pops", async (visitor, user) => {
-  await visitor.ask(`/login?user=${user}`);
-  const { cookie } = visitor;
-  await visitor.ask("/set?key=once&value=it");
-  const readers = await Promise.all(
-    [0, 1, 0, 1].map((n) => visitor.askAt(nodes[n] as Node, "/pop", cookie)),
+      for (const held of [cookie, visitor.cookie]) {
+        const seen = await visitor.seenBy(held);
+        expect(seen).toMatchObject({ user: null });
+        expect(seen).not.toHaveProperty("from");
+      }
+      expect(memory.list(`user:${user}`)).toEqual([]);
+      const farewell = await visitor.seenBy(logout.cookie);
+      expect(farewell).toMatchObject({ user: null, farewell: "bye" });
+      if (write.wasIn) expect(visitor.reachable()).toEqual([farewell.publicId]);
+    },
+    [
+      "the writer had loaded the session",
+      "the writer came too late",
+      "the explicit commit was told",
+    ],
   );
-  const popped = readers.map(({ body }) => body.popped).filter((it) => it !== null);
-  expect(popped).toEqual(["it"]);
-  expect(await visitor.seenBy(cookie)).not.toHaveProperty("once");
-});
 
-interleaved(
-  "S16: a login beside a sign-out everywhere is before it and ends, or after it and lives",
-  async (visitor, user, tally) => {
+  interleaved(
+    "S7: a write beside a renewal is in the successor",
+    async (visitor, user, tally) => {
+      await visitor.ask(`/login?user=${user}`);
+      const { cookie } = visitor;
+      const [renewal, write] = await Promise.all([
+        visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
+        visitor.ask(`/set?key=beside&value=1&how=${visitor.ending()}`, cookie),
+      ]);
+      expect(renewal.cookie).not.toBe(cookie);
+      expect(write.cookie).toBe(undefined);
+      expect(visitor.cookie).toBe(renewal.cookie);
+      tally(write.wasIn ? "the writer had loaded the session" : "the writer came too late");
+
+      expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
+      const seen = await visitor.seenBy(renewal.cookie);
+      expect(seen).toMatchObject({ user });
+      // A request that already came with a dead id is anonymous, and stores nothing anywhere.
+      if (write.wasIn) expect(seen).toMatchObject({ beside: "1" });
+      else expect(seen).not.toHaveProperty("beside");
+      expect(visitor.reachable()).toEqual([seen.publicId]);
+      expect(memory.list(`user:${user}`)).toHaveLength(1);
+    },
+    ["the writer had loaded the session", "the writer came too late"],
+  );
+
+  interleaved(
+    "S7: of two renewals at once one live id is left",
+    async (visitor, user, tally) => {
+      await visitor.ask(`/login?user=${user}`);
+      const { cookie } = visitor;
+      const renewals = await Promise.all([
+        visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
+        visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
+      ]);
+      const [given, ...more] = renewals.flatMap((it) => it.cookie ?? []);
+      expect(more).toEqual([]);
+      expect(visitor.cookie).toBe(given);
+      const seen = await visitor.seenBy(given);
+      expect(seen).toMatchObject({ user });
+      expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
+      expect(visitor.reachable()).toEqual([seen.publicId]);
+      expect(memory.list(`user:${user}`)).toHaveLength(1);
+      for (const { body } of renewals) if (body.user === null) tally("the second came too late");
+    },
+    ["the second came too late"],
+  );
+
+  interleaved(
+    "S7: a logout that had loaded the session ends the successor too",
+    async (visitor, user, tally) => {
+      await visitor.ask(`/login?user=${user}`);
+      const { cookie } = visitor;
+      const [logout, renewal] = await Promise.all([
+        visitor.ask("/logout", cookie),
+        visitor.ask(`/renew?how=${visitor.ending()}`, cookie),
+      ]);
+      expect(logout.status).toBe(200);
+      expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
+      const living = memory.list(`user:${user}`);
+      if (logout.wasIn) {
+        expect(living).toEqual([]);
+        const farewell = await visitor.seenBy(logout.cookie);
+        expect(farewell).toMatchObject({ user: null, farewell: "bye" });
+        expect(visitor.reachable()).toEqual([farewell.publicId]);
+        if (renewal.cookie) tally("the session was renewed, then ended");
+      } else {
+        // It came with an id that was dead already: it had nothing to end, and begins nothing.
+        expect(living).toHaveLength(1);
+        expect(logout.cookie).toBe(undefined);
+        expect(visitor.cookie).toBe(renewal.cookie);
+        expect(visitor.reachable()).toEqual(living.map(({ publicId }) => publicId));
+        tally("the logout came too late");
+      }
+    },
+    ["the session was renewed, then ended", "the logout came too late"],
+  );
+
+  interleaved(
+    "S7: of two logins one carries the data, the other is fresh",
+    async (visitor, user) => {
+      await visitor.ask(`/cart?value=${user}`);
+      const { cookie } = visitor;
+      const logins = await Promise.all([
+        visitor.ask(`/login?user=${user}&from=one&how=${visitor.ending()}`, cookie),
+        visitor.ask(`/login?user=${user}&from=two&how=${visitor.ending()}`, cookie),
+      ]);
+      const [one, two] = await Promise.all(logins.map((login) => visitor.seenBy(login.cookie)));
+      expect([one, two]).toMatchObject([
+        { user, from: "one" },
+        { user, from: "two" },
+      ]);
+      expect([one?.cart, two?.cart].filter((cart) => cart !== undefined)).toEqual([user]);
+      expect(one?.publicId).not.toBe(two?.publicId);
+      expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
+      // Whichever came last is the browser's.
+      expect(await visitor.seenBy(visitor.cookie)).toMatchObject({ user });
+      expect(visitor.reachable().sort()).toEqual([one?.publicId, two?.publicId].sort());
+      expect(memory.list(`user:${user}`)).toHaveLength(2);
+    },
+  );
+
+  interleaved("S5: of four readers exactly one pops", async (visitor, user) => {
     await visitor.ask(`/login?user=${user}`);
     const { cookie } = visitor;
-    const other = new Visitor(randomFrom(seed));
-    const comesWithCart = user.length % 2 === 0;
-    if (comesWithCart) await other.ask("/cart?value=1");
-    const { sessions } = nodes[1] as Node;
-    const [ended, login] = await Promise.all([
-      dawdle().then(() => sessions.destroyAll({ user })),
-      other.ask(`/login?user=${user}&how=${visitor.ending()}`),
-    ]);
-    const living = memory.list(`user:${user}`);
-    expect(ended + living.length).toBe(2);
-    tally(living.length === 1 ? "the login lives" : "the login ended");
-    expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
-    expect(other.reachable()).toEqual(living.map(({ publicId }) => publicId));
-    expect(await other.seenBy(login.cookie)).toMatchObject({
-      user: living.length === 1 ? user : null,
-    });
-  },
-  ["the login lives", "the login ended"],
-);
+    await visitor.ask("/set?key=once&value=it");
+    const readers = await Promise.all(
+      [0, 1, 0, 1].map((n) => visitor.askAt(nodes[n] as Node, "/pop", cookie)),
+    );
+    const popped = readers.map(({ body }) => body.popped).filter((it) => it !== null);
+    expect(popped).toEqual(["it"]);
+    expect(await visitor.seenBy(cookie)).not.toHaveProperty("once");
+  });
+
+  interleaved(
+    "S16: a login beside a sign-out everywhere is before it and ends, or after it and lives",
+    async (visitor, user, tally) => {
+      await visitor.ask(`/login?user=${user}`);
+      const { cookie } = visitor;
+      const other = new Visitor(randomFrom(seed));
+      const comesWithCart = user.length % 2 === 0;
+      if (comesWithCart) await other.ask("/cart?value=1");
+      const { sessions } = nodes[1] as Node;
+      const [ended, login] = await Promise.all([
+        dawdle().then(() => sessions.destroyAll({ user })),
+        other.ask(`/login?user=${user}&how=${visitor.ending()}`),
+      ]);
+      const living = memory.list(`user:${user}`);
+      expect(ended + living.length).toBe(2);
+      tally(living.length === 1 ? "the login lives" : "the login ended");
+      expect(await visitor.seenBy(cookie)).toMatchObject({ user: null });
+      expect(other.reachable()).toEqual(living.map(({ publicId }) => publicId));
+      expect(await other.seenBy(login.cookie)).toMatchObject({
+        user: living.length === 1 ? user : null,
+      });
+    },
+    ["the login lives", "the login ended"],
+  );
+});

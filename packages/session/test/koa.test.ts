@@ -279,6 +279,13 @@ describe.each(koaVersions)("%s", (_version, App) => {
       expect(vary.split(", ").toSorted()).toEqual(["Cookie", "Origin"]);
     });
 
+    test("a response that sets the cookie is not cached", async () => {
+      await using served = await serveApp(() => {});
+      const { headers } = await fetch(`${served.url}/seed`);
+      expect(headers.getSetCookie()).toEqual([expect.stringMatching(/^sid=/)]);
+      expect(headers.get("Cache-Control")).toBe("no-store");
+    });
+
     test("a response that clears the cookie is not cached", async () => {
       await using served = await serveApp((ctx) => ctx.session.destroy());
       const browser = new Browser(served);

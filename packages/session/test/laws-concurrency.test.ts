@@ -21,12 +21,18 @@ function works(): { routes: Routes; door: ReturnType<typeof gate> } {
         return session.set("popped", (await session.pop("once")) ?? "nothing");
       case "login":
         return session.login(String(ctx.query.user ?? "ada"));
+      case "destroy and login":
+        await session.destroy();
+        return session.login(String(ctx.query.user));
       case "renew":
         return session.renewId();
       case "set and renew":
         return session.set("late", "1").renewId();
       case "destroy":
         return session.destroy();
+      case "destroy and set":
+        await session.destroy();
+        return session.set("farewell", "bye");
       case "persist":
         return session.persist(30 * 24 * HOUR);
       case "commit":
@@ -325,7 +331,8 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     const { cookie } = browser;
     await browser.get("/?do=renew");
     it.store.calls.length = 0;
-    for (const what of ["read", "set", "destroy", "renew", "persist", "pop"]) {
+    const all = ["read", "set", "destroy", "destroy and set", "renew", "persist", "pop"];
+    for (const what of all) {
       const late = await it.browser().request(`/?do=${what}`, { headers: { cookie } });
       expect(late.status).toBe(200);
       expect(await late.json()).toMatchObject({ user: null });
@@ -337,15 +344,18 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     expect(await read(it, browser.cookie)).toMatchObject({ user: "ada", secret: "hers" });
   });
 
-  test("S7: who signs in with a renewed id begins a fresh session", async () => {
-    await using at = await open();
-    const { it, browser } = at;
-    const late = browser.clone();
-    await browser.get("/?do=renew");
-    await late.get("/?do=login&user=eve");
-    expect(await read(it, late.cookie)).toEqual({ user: "eve" });
-    expect(await read(it, browser.cookie)).toMatchObject({ user: "ada" });
-  });
+  test.each(["login", "destroy and login"])(
+    "S7: who signs in with a renewed id begins a fresh session: %s",
+    async (what) => {
+      await using at = await open();
+      const { it, browser } = at;
+      const late = browser.clone();
+      await browser.get("/?do=renew");
+      await late.get(`/?do=${what}&user=eve`);
+      expect(await read(it, late.cookie)).toEqual({ user: "eve" });
+      expect(await read(it, browser.cookie)).toMatchObject({ user: "ada" });
+    },
+  );
 
   test("S7: after 60 s the old id is forgotten, and no more than unknown", async () => {
     await using at = await open();
@@ -554,6 +564,32 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     expect(it.memory.size).toBe(0);
     expect(browser.cookies.size).toBe(0);
   });
+
+  test.each(["renewId", "persist", "addOwner", "commit"] as const)(
+    "a sign-out and %s after it store nothing, though a touch was due",
+    async (what) => {
+      await using it = await site(
+        {
+          "/start": (ctx) => ctx.session.login("ada"),
+          "/out": async (ctx) => {
+            await ctx.session.destroy();
+            if (what === "persist") ctx.session.persist(HOUR);
+            else if (what === "addOwner") ctx.session.addOwner("client:a");
+            else await ctx.session[what]();
+          },
+        },
+        { App },
+      );
+      const browser = it.browser();
+      await browser.get("/start");
+      it.advance(15 * MINUTE);
+      it.store.calls.length = 0;
+      await browser.get("/out");
+      expect(it.store.calls).toEqual(["load", "destroy"]);
+      expect(browser.cookies.size).toBe(0);
+      expect(it.memory.size).toBe(0);
+    },
+  );
 
   test("what is set after a sign-out begins a new, anonymous session", async () => {
     await using it = await site(

@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto";
+import { inspect } from "node:util";
+import type { Session } from "@lanai/session";
 import { describe, expect, test } from "vitest";
 import { koaVersions } from "./koa-versions.ts";
 import { keyOf, listen, site } from "./site.ts";
@@ -149,7 +151,6 @@ describe.each(koaVersions)("on %s, what a request costs", (_version, App) => {
           await ctx.session.load();
           return String(ctx.session.get("a"));
         },
-        "/too-early": (ctx) => ctx.session.get("a"),
       },
       { App, load: "lazy" },
     );
@@ -162,8 +163,44 @@ describe.each(koaVersions)("on %s, what a request costs", (_version, App) => {
     expect(await browser.text("/")).toBe("1");
     // The second is the reload's own.
     expect(it.store.calls).toEqual(["load", "load"]);
-    expect((await browser.get("/too-early")).status).toBe(500);
-    expect(it.errors).toMatchObject([{ code: "ERR_SESSION_NOT_LOADED" }]);
+  });
+
+  test.each<[string, (session: Session) => unknown]>([
+    ["get", (session) => session.get("a")],
+    ["has", (session) => session.has("a")],
+    ["keys", (session) => session.keys()],
+    ["id", (session) => session.id],
+    ["publicId", (session) => session.publicId],
+    ["isNew", (session) => session.isNew],
+    ["userId", (session) => session.userId],
+    ["owners", (session) => session.owners],
+    ["createdAt", (session) => session.createdAt],
+    ["expiresAt", (session) => session.expiresAt],
+    ["set", (session) => session.set("a", 1)],
+    ["login", (session) => session.login("ada")],
+  ])("S3: %s of a lazy session that is not loaded is an error that says so", async (_what, ask) => {
+    await using it = await site(
+      {
+        "/too-early": (ctx) => void ask(ctx.session),
+        "/": async (ctx) => void ask(await ctx.session.load()),
+        "/inspect": (ctx) => inspect(ctx.session),
+      },
+      { App, load: "lazy" },
+    );
+    const { headers } = await it.sessions.create({ userId: "ada" });
+    const browser = it.browser();
+    it.store.calls.length = 0;
+    expect((await browser.request("/too-early", { headers })).status).toBe(500);
+    expect(it.errors).toMatchObject([
+      {
+        code: "ERR_SESSION_NOT_LOADED",
+        message: expect.stringContaining("await ctx.session.load()"),
+      },
+    ]);
+    expect(await (await browser.request("/inspect", { headers })).text()).toContain("not loaded");
+    expect(it.store.calls).toEqual([]);
+    expect((await browser.request("/", { headers })).status).toBe(204);
+    expect(it.errors).toHaveLength(1);
   });
 
   test("S4: only what changed is written, in one commit", async () => {

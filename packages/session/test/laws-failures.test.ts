@@ -4,7 +4,7 @@ import Koa from "koa";
 import { describe, expect, test } from "vitest";
 import { Browser, serve } from "./http.ts";
 import { koaVersions } from "./koa-versions.ts";
-import { listen, type Routes, type Site, site } from "./site.ts";
+import { listen, type Routes, type Site, site, siteOn } from "./site.ts";
 import { gate, hold, type Method } from "./steered-store.ts";
 
 const routes: Routes = {
@@ -304,112 +304,118 @@ const outages: [string, () => Promise<never>][] = [
   ["rejects with nothing", () => Promise.reject()],
 ];
 
-describe.each(outages)("a store that %s", (_how, outage) => {
-  const work: Routes = {
-    ...routes,
-    "/out": (ctx) => ctx.session.destroy(),
-    "/out-unawaited": (ctx) => {
-      void ctx.session.destroy();
-      ctx.redirect("/");
-    },
-    "/out-caught": async (ctx) => {
-      await ctx.session.destroy().catch(() => {});
-      return "signed out";
-    },
-    "/count": (ctx) => ctx.session.update("count", () => 1),
-    "/pop": (ctx) => ctx.session.pop("a"),
-    "/commit": (ctx) => ctx.session.set("a", 2).commit(),
-    "/reload": (ctx) => ctx.session.reload(),
-    "/change": (ctx) => void ctx.session.set("a", 2),
-    "/without": () => "no session here",
-  };
-  const down = (it: Site, away: Method) => {
-    it.store.around = (method, call) => (method === away ? outage() : call());
-  };
+describe.each(koaVersions)("on %s", (_version, App) => {
+  const site = siteOn(App);
 
-  test.each<[Method, string]>([
-    ["load", "/"],
-    ["load", "/without"],
-    ["create", "/set"],
-    ["commit", "/change"],
-    ["commit", "/login"],
-    ["commit", "/count"],
-    ["commit", "/pop"],
-    ["commit", "/commit"],
-    ["load", "/reload"],
-    ["destroy", "/out"],
-    ["destroy", "/out-unawaited"],
-    ["destroy", "/out-caught"],
-  ])("S10: at %s (%s) is a 503 with a typed error and no cookie", async (away, path) => {
-    using heard = listen();
-    await using it = await site(work, { storeTimeout: 20 });
-    const browser = it.browser();
-    if (away !== "create") {
-      await browser.get("/set");
-      await browser.get("/login");
-    }
-    const { cookie } = browser;
-    down(it, away);
-    const response = await browser.get(path);
-    expect(response.status).toBe(503);
-    expect(await response.text()).toBe("Service Unavailable");
-    expect(response.headers.getSetCookie()).toEqual([]);
-    // An explicit commit that fails is tried once more when the request ends.
-    expect(it.errors).toHaveLength(path === "/commit" ? 2 : 1);
-    for (const error of it.errors) {
-      const code = "ERR_SESSION_STORE_UNAVAILABLE";
-      expect(error).toMatchObject({ name: "SessionError", code, status: 503, expose: false });
-    }
-    const told = heard.events.filter(({ name }) => name === "unavailable");
-    expect(new Set(told.map(({ event }) => event.error))).toEqual(new Set(it.errors));
-    expect(told[0]?.event).toMatchObject({ level: "error", property: "session" });
-
-    // Nothing was pretended: when it is back, all is as it was.
-    it.store.around = (_method, call) => call();
-    expect(browser.cookie).toBe(cookie);
-    expect(await read(browser)).toEqual(away === "create" ? { user: null } : { user: "ada", a: 1 });
-  });
-
-  test("S10: doesn't touch the lazy routes that don't ask", async () => {
-    await using it = await site(
-      {
-        "/set": async (ctx) => void (await ctx.session.load()).set("a", 1),
-        "/without": () => "no session here",
-        "/with": async (ctx) => (await ctx.session.load()).toJSON(),
+  describe.each(outages)("a store that %s", (_how, outage) => {
+    const work: Routes = {
+      ...routes,
+      "/out": (ctx) => ctx.session.destroy(),
+      "/out-unawaited": (ctx) => {
+        void ctx.session.destroy();
+        ctx.redirect("/");
       },
-      { load: "lazy", storeTimeout: 20 },
-    );
+      "/out-caught": async (ctx) => {
+        await ctx.session.destroy().catch(() => {});
+        return "signed out";
+      },
+      "/count": (ctx) => ctx.session.update("count", () => 1),
+      "/pop": (ctx) => ctx.session.pop("a"),
+      "/commit": (ctx) => ctx.session.set("a", 2).commit(),
+      "/reload": (ctx) => ctx.session.reload(),
+      "/change": (ctx) => void ctx.session.set("a", 2),
+      "/without": () => "no session here",
+    };
+    const down = (it: Site, away: Method) => {
+      it.store.around = (method, call) => (method === away ? outage() : call());
+    };
+
+    test.each<[Method, string]>([
+      ["load", "/"],
+      ["load", "/without"],
+      ["create", "/set"],
+      ["commit", "/change"],
+      ["commit", "/login"],
+      ["commit", "/count"],
+      ["commit", "/pop"],
+      ["commit", "/commit"],
+      ["load", "/reload"],
+      ["destroy", "/out"],
+      ["destroy", "/out-unawaited"],
+      ["destroy", "/out-caught"],
+    ])("S10: at %s (%s) is a 503 with a typed error and no cookie", async (away, path) => {
+      using heard = listen();
+      await using it = await site(work, { storeTimeout: 20 });
+      const browser = it.browser();
+      if (away !== "create") {
+        await browser.get("/set");
+        await browser.get("/login");
+      }
+      const { cookie } = browser;
+      down(it, away);
+      const response = await browser.get(path);
+      expect(response.status).toBe(503);
+      expect(await response.text()).toBe("Service Unavailable");
+      expect(response.headers.getSetCookie()).toEqual([]);
+      // An explicit commit that fails is tried once more when the request ends.
+      expect(it.errors).toHaveLength(path === "/commit" ? 2 : 1);
+      for (const error of it.errors) {
+        const code = "ERR_SESSION_STORE_UNAVAILABLE";
+        expect(error).toMatchObject({ name: "SessionError", code, status: 503, expose: false });
+      }
+      const told = heard.events.filter(({ name }) => name === "unavailable");
+      expect(new Set(told.map(({ event }) => event.error))).toEqual(new Set(it.errors));
+      expect(told[0]?.event).toMatchObject({ level: "error", property: "session" });
+
+      // Nothing was pretended: when it is back, all is as it was.
+      it.store.around = (_method, call) => call();
+      expect(browser.cookie).toBe(cookie);
+      expect(await read(browser)).toEqual(
+        away === "create" ? { user: null } : { user: "ada", a: 1 },
+      );
+    });
+
+    test("S10: doesn't touch the lazy routes that don't ask", async () => {
+      await using it = await site(
+        {
+          "/set": async (ctx) => void (await ctx.session.load()).set("a", 1),
+          "/without": () => "no session here",
+          "/with": async (ctx) => (await ctx.session.load()).toJSON(),
+        },
+        { load: "lazy", storeTimeout: 20 },
+      );
+      const browser = it.browser();
+      await browser.get("/set");
+      down(it, "load");
+      expect(await browser.text("/without")).toBe("no session here");
+      expect((await browser.get("/with")).status).toBe(503);
+    });
+
+    test("S10: is an error also for list, destroyAll and open", async () => {
+      await using it = await site(work, { storeTimeout: 20 });
+      it.store.around = outage;
+      const unavailable = { code: "ERR_SESSION_STORE_UNAVAILABLE" };
+      const { sessions } = it;
+      await expect(sessions.list({ user: "ada" })).rejects.toMatchObject(unavailable);
+      await expect(sessions.destroyAll({ user: "ada" })).rejects.toMatchObject(unavailable);
+      await expect(sessions.destroyByPublicId({ user: "ada" }, "x")).rejects.toMatchObject(
+        unavailable,
+      );
+      await expect(sessions.open("A".repeat(43))).rejects.toMatchObject(unavailable);
+      await expect(sessions.create({ userId: "ada" })).rejects.toMatchObject(unavailable);
+    });
+  });
+
+  test("S10: a store that answers after its time answers nobody", async () => {
+    await using it = await site(routes, { storeTimeout: 5 });
     const browser = it.browser();
+    const door = hold(it.store, "create");
+    expect((await browser.get("/set")).status).toBe(503);
+    door.open();
+    expect(browser.cookies.size).toBe(0);
     await browser.get("/set");
-    down(it, "load");
-    expect(await browser.text("/without")).toBe("no session here");
-    expect((await browser.get("/with")).status).toBe(503);
+    expect(await read(browser)).toEqual({ user: null, a: 1 });
   });
-
-  test("S10: is an error also for list, destroyAll and open", async () => {
-    await using it = await site(work, { storeTimeout: 20 });
-    it.store.around = outage;
-    const unavailable = { code: "ERR_SESSION_STORE_UNAVAILABLE" };
-    const { sessions } = it;
-    await expect(sessions.list({ user: "ada" })).rejects.toMatchObject(unavailable);
-    await expect(sessions.destroyAll({ user: "ada" })).rejects.toMatchObject(unavailable);
-    await expect(sessions.destroyByPublicId({ user: "ada" }, "x")).rejects.toMatchObject(
-      unavailable,
-    );
-    await expect(sessions.open("A".repeat(43))).rejects.toMatchObject(unavailable);
-    await expect(sessions.create({ userId: "ada" })).rejects.toMatchObject(unavailable);
-  });
-});
-
-test("S10: a store that answers after its time answers nobody", async () => {
-  await using it = await site(routes, { storeTimeout: 5 });
-  const browser = it.browser();
-  const door = hold(it.store, "create");
-  expect((await browser.get("/set")).status).toBe(503);
-  door.open();
-  expect(browser.cookies.size).toBe(0);
-  await browser.get("/set");
-  expect(await read(browser)).toEqual({ user: null, a: 1 });
 });
 
 describe.each(koaVersions)("on %s, after the head has left", (_version, App) => {

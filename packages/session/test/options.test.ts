@@ -133,6 +133,15 @@ describe("options of koa-session and express-session are answered with what to w
     ["saveUninitialized", "an empty session is never stored: leave it out"],
     ["autoCommit", "call session.commit() to store at once: leave it out"],
     ["genid", "write generator"],
+    ["genSid", "write generator"],
+    ["allowEmpty", "an empty session is never stored: leave it out"],
+    ["unset", "to end a session write await ctx.session.destroy()"],
+    ["valid", "write requireSession, or a middleware that calls ctx.session.destroy()"],
+    ["beforeSave", "write onSessionNew for what every session has"],
+    ["defer", "write load: 'lazy'"],
+    ["errorHandler", "an outage is thrown to Koa, as a 503: leave it out"],
+    ["reconnectTimeout", "write storeTimeout"],
+    ["proxy", "write app.proxy = true"],
     ["secret", "ids need no signature; for one write tracker: cookieTracker({ keys: [secret] })"],
     ["keys", "ids need no signature; for one write tracker: cookieTracker({ keys })"],
     ["signed", "ids need no signature; for one write tracker: cookieTracker({ keys })"],
@@ -141,6 +150,7 @@ describe("options of koa-session and express-session are answered with what to w
     ["path", tracker],
     ["secure", tracker],
     ["sameSite", tracker],
+    ["partitioned", tracker],
     ["httpOnly", "it is always on"],
     ["overwrite", "it is always on"],
     ["externalKey", "write tracker: headerTracker({ name })"],
@@ -155,7 +165,7 @@ describe("options of koa-session and express-session are answered with what to w
     );
   });
 
-  test.each(["proxy", "unset", "valid", "beforeSave", "idletimeout", "toString", "__proto__"])(
+  test.each(["idletimeout", "toString", "__proto__"])(
     "%s, of which there is nothing to say, with the options there are",
     (option) => {
       const options = JSON.parse(`{ ${JSON.stringify(option)}: 1 }`);

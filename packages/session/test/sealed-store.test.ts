@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { type SealedStoreOptions, sealedStore } from "../src/sealed-store.ts";
 import type { NewRecord } from "../src/store.ts";
 import { storeConformance } from "../src/testing/store-conformance.ts";
+import { site } from "./site.ts";
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
@@ -221,6 +222,33 @@ test("a signed session can be read by its client", () => {
   for (const shown of ["Ada", "d:name", "user:ada", "the-public-id", String(START)]) {
     expect(json).toContain(shown);
   }
+});
+
+test("S13: a read doesn't touch a sealed session: it sends no cookie, and the idle time runs on", async () => {
+  const { store, advance } = open();
+  await using it = await site(
+    {
+      "/set": (ctx) => void ctx.session.set("a", 1),
+      "/again": (ctx) => void ctx.session.set("b", 2),
+      "/": (ctx) => ctx.session.toJSON(),
+    },
+    { store, idleTimeout: 30 * MINUTE },
+  );
+  const browser = it.browser();
+  const read = async () => {
+    const response = await browser.get("/");
+    expect(response.headers.getSetCookie()).toEqual([]);
+    return response.json();
+  };
+  await browser.get("/set");
+  advance(15 * MINUTE);
+  expect(await read()).toEqual({ a: 1 });
+  const written = await browser.get("/again");
+  expect(written.headers.getSetCookie()).toHaveLength(1);
+  advance(15 * MINUTE);
+  expect(await read()).toEqual({ a: 1, b: 2 });
+  advance(15 * MINUTE);
+  expect(await read()).toEqual({});
 });
 
 /** What another program, or a version to come, would write with the same secret. */

@@ -71,6 +71,12 @@ export async function site(routes: Routes, options: SiteOptions = {}): Promise<S
   };
 }
 
+/** `site`, for the tests of a group that runs on both majors of Koa. */
+export const siteOn =
+  (App: typeof Koa): typeof site =>
+  (routes, options) =>
+    site(routes, { App, ...options });
+
 /** What the package tells on its diagnostics channels until it is disposed. */
 export interface Heard extends Disposable {
   readonly events: { readonly name: string; readonly event: SessionEvent }[];

@@ -199,6 +199,43 @@ const faults: [fault: string, open: Open, caught: string][] = [
     "S16: 100 sign-ins race one sign-out everywhere: each has ended or lives",
   ],
   [
+    "commits first and indexes afterwards",
+    broken((store) => {
+      const index = new Set<string>();
+      const enlist = async (record: SessionRecord | undefined) => {
+        await new Promise(setImmediate);
+        if (record) index.add(record.publicId);
+      };
+      const list = async (owner: string) =>
+        (await store.list(owner)).filter(({ publicId }) => index.has(publicId));
+      return {
+        list,
+        async create(key, record) {
+          await store.create(key, record);
+          await enlist(await recordOf(store, key));
+          return key;
+        },
+        async commit(key, change) {
+          const result = await store.commit(key, change);
+          if (result.status === "saved" && change.addOwners) {
+            await enlist(await recordOf(store, result.key));
+          }
+          return result;
+        },
+        async destroyAll(owner, options) {
+          const ended = [];
+          for (const { publicId } of await list(owner)) {
+            if (publicId === options?.except) continue;
+            const one = await store.destroyByPublicId(owner, publicId);
+            if (one) ended.push(one);
+          }
+          return ended;
+        },
+      };
+    }),
+    "S16: a sign-in that another process sees is ended by its sign-out everywhere",
+  ],
+  [
     "touches before it has checked",
     broken((store) => ({
       async commit(key, change) {

@@ -1,13 +1,13 @@
-import { type IndexedStore, memoryStore } from "@lanai/session";
+import { memoryStore, type Store } from "@lanai/session";
 
 export interface WatchedStore {
-  readonly store: IndexedStore;
+  readonly store: Store;
   /** The names of the calls, in order. */
   readonly calls: string[];
 }
 
 /** A store that tells which of its methods were called. */
-export function watchedStore(inner: IndexedStore = memoryStore()): WatchedStore {
+export function watchedStore(inner: Store = memoryStore()): WatchedStore {
   const calls: string[] = [];
   const store = new Proxy(inner, {
     get(target, name) {

@@ -57,8 +57,8 @@ const laws: readonly Case[] = [
 ];
 
 /**
- * The laws that every store keeps, as tests. Interleavings are forced by two handles and chosen
- * orders, and time is moved by `advance`: nothing sleeps.
+ * The laws that every store keeps, as tests. Calls come by two handles, in chosen orders or, where a
+ * law speaks of rivals, all at once; time is moved by `advance`: nothing sleeps.
  *
  * @throws TypeError for a limit that there isn't.
  */

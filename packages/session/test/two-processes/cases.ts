@@ -1,13 +1,10 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import type { Awaitable, IndexedStore } from "@lanai/session";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Browser } from "../http.ts";
 import { keyOf } from "../site.ts";
+import { type Node, startNode, stopNode } from "./node.ts";
 import { type Random, randomFrom } from "./random.ts";
 import { openStoreAt, type StoreAt } from "./store-at.ts";
-import type { WorkerOptions } from "./worker.ts";
 
 const ROUNDS = 1000;
 /** Rounds that are under way at once, each with a session of its own. */
@@ -48,11 +45,7 @@ export function twoProcesses(options: TwoProcessesOptions): void {
     }, MINUTE);
 
     afterAll(async () => {
-      for (const { worker } of nodes) {
-        if (worker.exitCode !== null) continue;
-        worker.disconnect();
-        await once(worker, "exit");
-      }
+      for (const node of nodes) await stopNode(node);
       await store?.close?.();
     }, MINUTE);
 
@@ -254,25 +247,6 @@ export function twoProcesses(options: TwoProcessesOptions): void {
       ["the login lives", "the login ended"],
     );
   });
-}
-
-/** A server in a process of its own. */
-interface Node {
-  readonly worker: ChildProcess;
-  readonly url: string;
-}
-
-async function startNode(options: WorkerOptions): Promise<Node> {
-  const file = fileURLToPath(new URL("./worker.ts", import.meta.url));
-  const worker = fork(file, [JSON.stringify(options)], {
-    execArgv: ["--conditions=@lanai/source"],
-  });
-  const ended = once(worker, "exit").then(([code]) => {
-    throw new Error(`the worker ended with ${code}`);
-  });
-  const [port] = await Promise.race([once(worker, "message"), ended]);
-  ended.catch(() => {});
-  return { worker, url: `http://127.0.0.1:${port}` };
 }
 
 interface Answer {

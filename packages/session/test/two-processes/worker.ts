@@ -9,10 +9,17 @@ import { openStoreAt, type StoreAt } from "./store-at.ts";
 export interface WorkerOptions {
   readonly at: StoreAt;
   readonly seed: number;
+  /** By how many milliseconds this process's clock is wrong. Default: 0. */
+  readonly clockError?: number;
+  /** Of its sessions, in milliseconds. Default: as without it. */
+  readonly idleTimeout?: number;
 }
 
 /** One of the two processes: a Koa app on the store, until the test's process goes. */
-async function work({ at, seed }: WorkerOptions): Promise<void> {
+async function work(options: WorkerOptions): Promise<void> {
+  const { at, seed, clockError = 0, idleTimeout } = options;
+  const { now } = Date;
+  Date.now = () => now() + clockError;
   const inner = await openStoreAt(at);
   const dawdle = dawdler(inner, seed);
   const store = steeredStore(inner);
@@ -23,7 +30,11 @@ async function work({ at, seed }: WorkerOptions): Promise<void> {
     return answer;
   };
   // Nothing here is meant to be an outage, however busy the machine is.
-  const sessions = createSessions({ store, storeTimeout: 300_000 });
+  const sessions = createSessions({
+    store,
+    storeTimeout: 300_000,
+    ...(idleTimeout !== undefined && { idleTimeout }),
+  });
 
   const app = new Koa();
   app.silent = true;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setImmediate as turn } from "node:timers/promises";
 import type { Key } from "../../store.ts";
 import {
   type Case,
@@ -241,6 +242,35 @@ export const owners: readonly Case[] = [
         }
         assert.deepEqual(await at.listed(owner), living.sort());
         assert.deepEqual([...living, ...ended].sort(), publicIds(records));
+      }
+    },
+  },
+  {
+    name: "S16: a sign-in that another process sees is ended by its sign-out everywhere",
+    excused: ["index", "renewed", "revoke"],
+    async run(at) {
+      for (let n = 0; n < 20; n++) {
+        const owner = newOwner();
+        const owners = new Set([owner]);
+        const visitor = n % 2 === 0 ? undefined : await at.create();
+        const key = at.newKey();
+        let isOver = false;
+        const signIn = async () => {
+          try {
+            if (visitor === undefined) await at.store.create(key, newRecord({ owners }));
+            else saved(await at.store.commit(visitor, change({ renewTo: key, addOwners: owners })));
+          } finally {
+            isOver = true;
+          }
+        };
+        // In as many steps as it takes: from the moment that it shows, it can be found.
+        const signOut = async () => {
+          while ((await at.again.load(key)).status !== "live" && !isOver) await turn();
+          await at.indexAgain.destroyAll(owner);
+        };
+        await race(signIn, signOut);
+        assert.equal(await at.status(key), "none", `sign-in ${n} has outlived the sign-out`);
+        assert.deepEqual(await at.listed(owner), []);
       }
     },
   },
