@@ -1,4 +1,11 @@
-import type { Gap, Message, PubSubError, SubscribeOptions, Subscription } from "@lanai/pubsub";
+import type {
+  Gap,
+  Message,
+  PubSub,
+  PubSubError,
+  SubscribeOptions,
+  Subscription,
+} from "@lanai/pubsub";
 import { textOf } from "@lanai/pubsub/backend";
 import { type NatsPubSub, type NatsPubSubOptions, natsPubSub } from "@lanai/pubsub-nats";
 import type { ConnectionOptions } from "@nats-io/transport-node";
@@ -35,7 +42,7 @@ export interface Listener {
 
 /** A subscription and all that it is told. */
 export async function listen(
-  backend: NatsPubSub,
+  backend: PubSub,
   subject: string,
   options: SubscribeOptions & { readonly handle?: (message: Message) => unknown } = {},
 ): Promise<Listener> {

@@ -1,4 +1,4 @@
-import { memoryPubSub } from "@lanai/pubsub";
+import { type Bus, createPubSub } from "@lanai/pubsub";
 import { textOf } from "@lanai/pubsub/backend";
 import { type NatsPubSub, natsPubSub } from "@lanai/pubsub-nats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -104,6 +104,30 @@ describe("a raw NATS client", () => {
   });
 });
 
+test("P1: what can't be is refused before the server is asked, also while it is away", async () => {
+  await using own = await startNats();
+  await using opened = await openBackend(own);
+  const { backend } = opened;
+  const { subscription } = await listen(backend, "plain");
+  await own.kill();
+  await until("it is noticed", () => subscription.status === "syncing");
+  await expect(backend.publish("plain", "1")).rejects.toMatchObject({
+    code: "ERR_PUBSUB_UNAVAILABLE",
+  });
+  for (const call of [
+    () => backend.publish("a b", "1"),
+    () => backend.publish("a.*", "1"),
+    () => backend.subscribe("a..b", () => {}),
+    () => backend.history(">.a", 1),
+    () => backend.ensureStream({ name: "a", subjects: ["é".repeat(513)] }),
+    () => backend.ensureStream({ name: "a.b", subjects: ["a"] }),
+  ]) {
+    await expect(call()).rejects.toMatchObject({ code: "ERR_PUBSUB_SUBJECT" });
+  }
+  await expect(backend.publish("a", "1", { messageId: "" })).rejects.toThrow(TypeError);
+  await expect(backend.subscribe("a", () => {}, { replay: -1 })).rejects.toThrow(RangeError);
+});
+
 describe("the app's connection", () => {
   test("stays open when pub/sub is closed, with nothing of ours on it", async () => {
     const connection = await connectTo(server);
@@ -122,10 +146,14 @@ describe("the app's connection", () => {
 
   test("is at hand with its JetStream, and on another backend undefined", async () => {
     await using opened = await openBackend(server);
-    expect(opened.backend.connection.getServer()).toContain(`${server.port}`);
-    expect(await opened.backend.jetstream.jetstreamManager()).toBeDefined();
-    const other: Partial<NatsPubSub> = memoryPubSub();
-    expect([other.connection, other.jetstream]).toEqual([undefined, undefined]);
+    const rawOf = (bus: Bus) => {
+      const { connection, jetstream } = bus.backend as Partial<NatsPubSub>;
+      return { connection, jetstream };
+    };
+    const { connection, jetstream } = rawOf(createPubSub({ backend: opened.backend }));
+    expect(connection?.getServer()).toContain(`${server.port}`);
+    expect(await jetstream?.jetstreamManager()).toBeDefined();
+    expect(rawOf(createPubSub())).toEqual({ connection: undefined, jetstream: undefined });
   });
 
   test("closed by the app ends every subscription, and says why", async () => {

@@ -315,7 +315,7 @@ describe("a frozen server", () => {
         }),
       );
     });
-    expect(closing).toBeLessThan(4_000);
+    expect(closing).toBeLessThan(3_000);
   });
 
   test("P8: settles what is under way when it is closed", async () => {

@@ -2,6 +2,7 @@ import type { StreamConfig } from "@lanai/pubsub";
 import { textOf } from "@lanai/pubsub/backend";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type NatsServer, startNats } from "../../../scripts/services/nats.ts";
+import { neverReads } from "../../pubsub/test/never-reads.ts";
 import { listen, openBackend } from "./fixture.ts";
 import { connectTo, numbers, until } from "./servers.ts";
 
@@ -194,29 +195,17 @@ test("readers of history leave no consumer behind", async () => {
   await until("none reads", async () => (await stored.info(false)).state.consumer_count === 0);
 });
 
-test("P7: one that never reads delays none of a hundred beside it, and is closed", async () => {
-  await using opened = await openBackend(server);
-  const { backend } = opened;
-  await backend.ensureStream({ name: "slow", subjects: ["slow.kept"], maxMsgs: 10_000 });
-  for (const subject of ["slow.kept", "slow.plain"]) {
-    const stuck = await listen(backend, subject, {
-      queue: { limit: 100 },
-      handle: () => new Promise(() => {}),
-    });
-    const others = await Promise.all(numbers(1, 100).map(() => listen(backend, subject)));
-    for (const text of numbers(1, 1_000)) await backend.publish(subject, text);
-    await until("the others have all", () => others.every(({ texts }) => texts.length === 1_000));
-    for (const { texts, gaps } of others) {
-      expect(texts).toEqual(numbers(1, 1_000));
-      expect(gaps).toEqual([]);
+test.each(["close", "drop-oldest"] as const)(
+  "P7: one that never reads delays none of a hundred beside it, meets its policy (%s), and holds no more than its queue",
+  async (overflow) => {
+    await using opened = await openBackend(server);
+    const { backend } = opened;
+    await backend.ensureStream({ name: "slow", subjects: ["slow.kept"] });
+    for (const subject of ["slow.kept", "slow.plain"]) {
+      await neverReads(backend, subject, overflow);
     }
-    await stuck.subscription.closed;
-    await until("it is told", () => stuck.errors.length === 1);
-    expect(stuck.errors[0]?.code).toBe("ERR_PUBSUB_SLOW");
-    expect(stuck.texts).toEqual(["1"]);
-    await Promise.all(others.map(({ subscription }) => subscription.unsubscribe()));
-  }
-});
+  },
+);
 
 test("a message that is larger than the server takes is refused, and the next one goes", async () => {
   await using opened = await openBackend(server);

@@ -18,10 +18,11 @@ export type Send = (
   name: string,
 ) => Promise<readonly Outgoing[] | undefined>;
 
-/** What waits in all lanes of a backend. */
+/** What waits in all lanes of a backend, and how many batches they have sent. */
 export interface Load {
   messages: number;
   bytes: number;
+  batches: number;
 }
 
 /** A script with so much doesn't hold up Redis. */
@@ -36,15 +37,17 @@ const BYTES_AT_ONCE = 2 ** 20;
 export class Lane {
   readonly #send: Send;
   readonly #load: Load;
+  readonly #onRest: () => void;
   #waiting: Outgoing[] = [];
   #underWay: readonly Outgoing[] = [];
   #running: Promise<void> | undefined;
-  #batches = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(load: Load, send: Send) {
+  /** `onRest` is called when nothing has been on its way for as long as a publisher waits. */
+  constructor(load: Load, send: Send, onRest: () => void = () => {}) {
     this.#load = load;
     this.#send = send;
+    this.#onRest = onRest;
   }
 
   push(message: Outgoing): void {
@@ -71,9 +74,10 @@ export class Lane {
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       this.#underWay = this.#take(this.#fitting());
-      this.#batches += 1;
+      // Of all lanes: the one that comes after this one must not use a name again.
+      this.#load.batches += 1;
       try {
-        const unsent = await this.#send(this.#underWay, `${this.#batches}`);
+        const unsent = await this.#send(this.#underWay, `${this.#load.batches}`);
         if (unsent === undefined) for (const message of this.#underWay) message.resolve();
         else this.#putBack(unsent);
       } catch (error) {
@@ -82,6 +86,11 @@ export class Lane {
       this.#underWay = [];
     }
     this.#running = undefined;
+    this.#rest();
+  }
+
+  #rest(): void {
+    if (this.#running === undefined && this.#timer === undefined) this.#onRest();
   }
 
   #fitting(): number {
@@ -110,8 +119,7 @@ export class Lane {
   }
 
   /** Who has waited too long is told so; what was not sent by then is never sent. */
-  #watch(): void {
-    const now = performance.now();
+  #watch(now: number = performance.now()): void {
     const next = this.#underWay.find(({ deadline }) => deadline > now) ?? this.#waiting[0];
     // What keeps the process running, if anything, is the connection.
     this.#timer = next && setTimeout(() => this.#tell(), next.deadline - now).unref();
@@ -124,6 +132,8 @@ export class Lane {
     const inTime = this.#waiting.findIndex(({ deadline }) => deadline > now);
     const late = this.#take(inTime < 0 ? this.#waiting.length : inTime);
     for (const message of late) message.reject(error);
-    this.#watch();
+    // The same moment: none must be late only for the one or only for the other.
+    this.#watch(now);
+    this.#rest();
   }
 }

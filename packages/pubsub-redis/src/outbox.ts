@@ -14,7 +14,10 @@ export interface OutboxOptions {
 
 const MAX_WAITING_BYTES = 64 * 2 ** 20;
 
-/** What is published, on its way to Redis: a lane for each stream, and one for all that is plain. */
+/**
+ * What is published, on its way to Redis: a lane for each stream, and one for all that is plain, or
+ * with sharded channels one for each while it is used.
+ */
 export class Outbox {
   readonly #redis: RedisClient;
   readonly #names: Names;
@@ -22,7 +25,7 @@ export class Outbox {
   readonly #options: OutboxOptions;
   /** Names this publisher to Redis. */
   readonly #id = newEpoch();
-  readonly #load: Load = { messages: 0, bytes: 0 };
+  readonly #load: Load = { messages: 0, bytes: 0, batches: 0 };
   readonly #lanes = new Map<string, Lane>();
   readonly #plain: Lane;
 
@@ -69,13 +72,15 @@ export class Outbox {
     }
     if (!this.#options.sharded || this.#list.version === undefined) return this.#plain;
     const channel = this.#names.shard(subject);
-    return this.#lane(channel, (batch, id) => this.#sendSharded(channel, batch, id));
+    const send: Send = (batch, id) => this.#sendSharded(channel, batch, id);
+    // There may be as many of them as there are users.
+    return this.#lane(channel, send, () => this.#lanes.delete(channel));
   }
 
-  #lane(key: string, send: Send): Lane {
+  #lane(key: string, send: Send, onRest?: () => void): Lane {
     let lane = this.#lanes.get(key);
     if (!lane) {
-      lane = new Lane(this.#load, send);
+      lane = new Lane(this.#load, send, onRest);
       this.#lanes.set(key, lane);
     }
     return lane;

@@ -144,6 +144,11 @@ export class Retained extends Wired implements Listener {
     return this.#asking;
   }
 
+  /** Resolves when it would be noticed that something is missing. */
+  async watched(): Promise<void> {
+    if (!this.#position) await this.head();
+  }
+
   async #head(): Promise<Position> {
     const args = [newEpoch(), ...this.#limits()];
     const [epoch, id] = (await this.#run(HEAD, args)) as [Buffer, Buffer];
@@ -189,6 +194,7 @@ export class Retained extends Wired implements Listener {
   /** Makes cursors worthless that know of more than there is. */
   async endEpoch(epoch: string): Promise<void> {
     await this.#run(NEW_EPOCH, [newEpoch(), epoch]);
+    if (this.#position?.epoch === epoch) this.#position = undefined;
   }
 
   /** Whether something was missed though the connection lives; what is on its way gets its time. */

@@ -8,7 +8,7 @@ export interface Follower {
   readonly inbox: Inbox;
   readonly subject: string;
   /** Something may be missing from here on. */
-  lost(from: Route | object): void;
+  lost(from: object): void;
   refused(error: Error): void;
 }
 

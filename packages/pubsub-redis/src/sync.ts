@@ -47,10 +47,6 @@ export class Sync implements Follower {
     this.#pattern = luaPattern(subject);
   }
 
-  get streams(): Iterable<Retained> {
-    return this.#streams.keys();
-  }
-
   hears(stream: Retained): boolean {
     return this.#streams.has(stream);
   }
@@ -111,7 +107,7 @@ export class Sync implements Follower {
     stream.add(this);
   }
 
-  lost(source: Route | Retained): void {
+  lost(source: object): void {
     const { inbox } = this;
     if (inbox.status === "closed") return;
     this.#losses += 1;
@@ -141,7 +137,11 @@ export class Sync implements Follower {
         if (this.#hasGap && !this.#isInside()) this.inbox.gap("reconnect");
         this.#hasGap = false;
         try {
-          for (const stream of this.#streams.keys()) await this.#readOn(stream);
+          for (const stream of this.#streams.keys()) {
+            // Before: what comes after what is read must not be taken for the next.
+            await stream.watched();
+            await this.#readOn(stream);
+          }
         } catch {
           await sleep(RETRY_DELAY);
           continue;

@@ -1,6 +1,6 @@
 import { type RedisPubSubOptions, redisPubSub } from "@lanai/pubsub-redis";
 import { Redis } from "ioredis";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 
 const redis = new Redis({ lazyConnect: true });
 afterAll(() => redis.disconnect());
@@ -26,6 +26,26 @@ describe("what can't be is refused at construction", () => {
   test.each([undefined, null, {}, "redis://localhost"])("a client like %j", (client) => {
     expect(() => redisPubSub(client as never)).toThrow(/a Redis or a Cluster of ioredis/);
   });
+});
+
+test("P1: what can't be is refused before anything is connected", async () => {
+  const duplicate = vi.spyOn(redis, "duplicate");
+  const backend = redisPubSub(redis);
+  for (const call of [
+    () => backend.publish("a b", "1"),
+    () => backend.publish("a.*", "1"),
+    () => backend.subscribe("a..b", () => {}),
+    () => backend.history(">.a", 1),
+    () => backend.ensureStream({ name: "a", subjects: ["é".repeat(513)] }),
+    () => backend.ensureStream({ name: "a.b", subjects: ["a"] }),
+  ]) {
+    await expect(call()).rejects.toMatchObject({ code: "ERR_PUBSUB_SUBJECT" });
+  }
+  await expect(backend.publish("a", "1", { messageId: "" })).rejects.toThrow(TypeError);
+  await expect(backend.subscribe("a", () => {}, { replay: -1 })).rejects.toThrow(RangeError);
+  expect(redis.status).toBe("wait");
+  expect(duplicate).not.toHaveBeenCalled();
+  await backend.close();
 });
 
 test("a backend that was never used closes at once", async () => {

@@ -120,7 +120,9 @@ describe("a Redis that was killed", () => {
     await backend.publish("kept.a", "7");
     for (const { texts, gaps, subscription } of listeners) {
       await eventually(() => expect(texts).toEqual(["6", "7"]));
-      expect(gaps).toEqual([{ subject: subscription.subject, reason: "expired" }]);
+      const gap = { subject: subscription.subject, reason: "expired" };
+      // Two where we came back before somebody did, with an epoch of our own.
+      expect(gaps).toEqual(gaps.length === 2 ? [gap, gap] : [gap]);
     }
     const history = await backend.history("kept.a", 10);
     expect(history.map(({ data }) => String(data))).toEqual(["6", "7"]);
@@ -195,7 +197,8 @@ describe("a Redis that hangs", () => {
     const published = failure(backend.publish("plain", "1"));
     const start = performance.now();
     await backend.close();
-    expect(performance.now() - start).toBeLessThan(5_000);
+    // Its time-out, on a busy machine.
+    expect(performance.now() - start).toBeLessThan(3_000);
     expect(subscription.status).toBe("closed");
     expect((await published).error.code).toMatch(/^ERR_PUBSUB_(CLOSED|UNAVAILABLE)$/);
     client.disconnect();
@@ -250,6 +253,32 @@ test("what is published over a restart with kept data is in order, and there onc
   expect(texts).toEqual(numbers(1, 10_000));
 });
 
+/** Stores a message of somebody else, which is lost on its way to us, as on the bus of a cluster. */
+const swallow = async (text: string) => {
+  const meta = "lanai:stream:{kept}:meta";
+  const [last, count] = await admin.hmget(meta, "last", "count");
+  const id = `${last}-${Number(count) + 1}`;
+  await admin.xadd("lanai:stream:{kept}", id, "s", "kept", "d", text);
+  await admin.hincrby(meta, "count", 1);
+};
+
+test("P5: the first message after a reconnect shows that the one before it was swallowed", async () => {
+  await using opened = openBackend(server.port);
+  const { backend } = opened;
+  await backend.ensureStream({ name: "kept", subjects: ["kept"] });
+  const { texts, gaps, subscription } = await listen(backend, "kept");
+  const plain = await listen(backend, "plain");
+  await backend.publish("kept", "1");
+  await eventually(() => expect(texts).toEqual(["1"]));
+  await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
+  await eventually(() => expect(plain.gaps.length).toBe(1));
+  await eventually(() => expect(subscription.status).toBe("live"));
+  await swallow("2");
+  await backend.publish("kept", "3");
+  await eventually(() => expect(texts).toEqual(numbers(1, 3)));
+  expect(gaps).toEqual([]);
+});
+
 test("P5: a message that the connection swallowed is noticed by its count, or by the next check", async () => {
   await using opened = openBackend(server.port, { pingInterval: 100 });
   const { backend } = opened;
@@ -257,14 +286,6 @@ test("P5: a message that the connection swallowed is noticed by its count, or by
   const { texts, gaps } = await listen(backend, "kept");
   await backend.publish("kept", "1");
   await eventually(() => expect(texts).toEqual(["1"]));
-  // Stored by somebody else whose message to us is lost, as on the bus of a cluster.
-  const swallow = async (text: string) => {
-    const meta = "lanai:stream:{kept}:meta";
-    const [last, count] = await admin.hmget(meta, "last", "count");
-    const id = `${last}-${Number(count) + 1}`;
-    await admin.xadd("lanai:stream:{kept}", id, "s", "kept", "d", text);
-    await admin.hincrby(meta, "count", 1);
-  };
   await swallow("2");
   await backend.publish("kept", "3");
   await eventually(() => expect(texts).toEqual(numbers(1, 3)));

@@ -13,7 +13,6 @@ export type Client = RedisClient & {
 const options = { retryStrategy: () => 20 };
 
 export const clients: Record<string, (port: number) => Client> = {
-  "Redis, ioredis 6": (port) => new Redis(port, options),
   "Redis, ioredis 5.9": (port) => new Redis5(port, options),
   "Redis, ioredis 6 with a keyPrefix and autopipelining": (port) =>
     new Redis(port, { ...options, keyPrefix: "app:", enableAutoPipelining: true }),

@@ -12,10 +12,8 @@ export {
 export {
   covers,
   isPattern,
-  MAX_SUBJECT_BYTES,
   matchesSubject,
   overlaps,
-  subjectMatcher,
   validateSubject,
 } from "./subject.ts";
 export { SubjectIndex } from "./subject-index.ts";

@@ -41,7 +41,10 @@ export interface PublishOptions {
 export interface QueueOptions {
   /** Live messages that wait for the handler at most. From 1 to 1,000,000. Default: 1,024. */
   readonly limit?: number;
-  /** Bytes that they hold at most, or one message. Default: 16 MiB (16,777,216). */
+  /**
+   * Bytes that they hold at most, or one message; of a text, which is what the backend in memory
+   * hands over for one, its UTF-16 code units. Default: 16 MiB (16,777,216).
+   */
   readonly bytes?: number;
   /**
    * With `close` the subscription ends with `ERR_PUBSUB_SLOW`: a retained subject can be resumed
@@ -136,8 +139,9 @@ export interface PubSub {
    */
   publish(subject: string, data: Payload, options?: PublishOptions): Promise<void>;
   /**
-   * Resolves when whatever is published afterwards, anywhere, will be delivered. It doesn't wait for
-   * the handler, nor for history to be read to its end.
+   * Resolves when whatever is published afterwards, anywhere, will be delivered. What was published
+   * before and is still on its way from a broker may come too. It doesn't wait for the handler, nor
+   * for history to be read to its end.
    */
   subscribe(subject: string, handler: Handler, options?: SubscribeOptions): Promise<Subscription>;
   /**

@@ -1,7 +1,7 @@
 import { PubSubError } from "./errors.ts";
 
 /** A subject is at most this long, in bytes of UTF-8. */
-export const MAX_SUBJECT_BYTES = 1024;
+const MAX_SUBJECT_BYTES = 1024;
 
 /** Control characters and white space, of ASCII or not; U+FEFF is white space to JavaScript alone. */
 const UNSEEN = /[\p{Cc}\p{White_Space}\uFEFF]/u;
@@ -52,7 +52,11 @@ function fault(
     return { reason: `it must be a string, got ${typeof subject}`, index: 0 };
   }
   if (Buffer.byteLength(subject) > MAX_SUBJECT_BYTES) {
-    return { reason: `it is longer than ${MAX_SUBJECT_BYTES} bytes`, index: MAX_SUBJECT_BYTES };
+    const { read: index } = new TextEncoder().encodeInto(
+      subject,
+      new Uint8Array(MAX_SUBJECT_BYTES),
+    );
+    return { reason: `it is longer than ${MAX_SUBJECT_BYTES} bytes`, index };
   }
   if (subject.startsWith("$")) return { reason: "$ is reserved at its beginning", index: 0 };
   const unseen = subject.search(UNSEEN);

@@ -8,11 +8,11 @@ describe("memoryPubSub", () => {
     test,
     features: { network: false },
     open() {
-      let shift = 0;
+      let now = Date.now();
       return {
-        backend: memoryPubSub({ clock: () => Date.now() + shift }),
+        backend: memoryPubSub({ clock: () => now }),
         advance(ms) {
-          shift += ms;
+          now += ms;
         },
       };
     },

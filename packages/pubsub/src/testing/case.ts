@@ -9,14 +9,15 @@ import { hasStreams, type StreamConfig, type Streams } from "../streams.ts";
  * What a backend may lack.
  *
  * - `network`: several instances share a broker, and the connection to it can be lost.
+ * - `restart`: that broker can be killed and started again, with the data it had stored.
  */
-export type Feature = "network";
+export type Feature = "network" | "restart";
 
 export interface OpenedPubSub {
   readonly backend: PubSub & Streams;
   /** Another instance on the same broker, in the place of another process. With `network`. */
   readonly again?: PubSub & Streams;
-  /** Kills the broker and starts it again, with the data it had stored. With `network`. */
+  /** Kills the broker and starts it again, with the data it had stored. With `restart`. */
   restart?(): Promise<void>;
   /**
    * How many subscriptions of the instances the broker knows now, those for control aside. With
@@ -53,11 +54,14 @@ export class Place {
   readonly again: PubSub & Streams;
   readonly opened: OpenedPubSub;
   readonly seed: number;
+  /** Opens one more of the same. */
+  readonly open: () => Promise<OpenedPubSub>;
   /** A first token, so that cases may share a broker. */
   readonly prefix: string = `t${randomBytes(6).toString("hex")}`;
 
-  constructor(opened: OpenedPubSub, seed: number) {
+  constructor(opened: OpenedPubSub, seed: number, open: () => Promise<OpenedPubSub>) {
     this.opened = opened;
+    this.open = open;
     this.backend = opened.backend;
     this.again = opened.again ?? opened.backend;
     this.seed = seed;
@@ -111,6 +115,11 @@ export class Place {
     return messages.map(({ data }) => textOf(data));
   }
 }
+
+export const closeAll = async (opened: OpenedPubSub): Promise<void> => {
+  await Promise.all([opened.backend.close(), opened.again?.close()]);
+  await opened.close?.();
+};
 
 /** Waits for what must come; fails after `ms`. */
 export async function until(

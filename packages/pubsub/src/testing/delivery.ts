@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { bytesOf } from "../payload.ts";
-import type { Message } from "../pubsub.ts";
-import { type Case, numbers, until } from "./case.ts";
+import type { Gap, Message } from "../pubsub.ts";
+import { type Case, type Listener, numbers, until } from "./case.ts";
 
 export const delivery: readonly Case[] = [
   {
@@ -33,10 +33,10 @@ export const delivery: readonly Case[] = [
     },
   },
   {
-    name: "bytes arrive as they were: none, every value, 1 MB, a view, a text",
+    name: "bytes arrive as they were: none, every value, 1 MiB, a view, a text",
     async run(at) {
       const all = Uint8Array.from({ length: 256 }, (_, i) => i);
-      const large = new Uint8Array(1_000_000).map((_, i) => i * 7);
+      const large = new Uint8Array(2 ** 20).map((_, i) => i * 7);
       const view = new Uint8Array(new Uint8Array(100).map((_, i) => i).buffer, 10, 20);
       const text = "grüße, 日本語 😀 \u0000";
       const { messages, errors } = await at.listen("bytes");
@@ -81,13 +81,19 @@ export const delivery: readonly Case[] = [
     async run(at) {
       const listeners = await Promise.all(
         Array.from({ length: 50 }, (_, i) =>
-          at.listen(i % 2 ? "all" : "*", { on: i % 4 < 2 ? at.backend : at.again }),
+          at.listen(i % 2 ? "all" : "*", {
+            on: i % 25 < 23 ? at.backend : at.again,
+            queue: { limit: 5_000 },
+          }),
         ),
       );
-      await at.publish("all", ...numbers(1, 200));
+      const all = numbers(1, 5_000);
+      for (let next = 0; next < all.length; next += 100) {
+        await Promise.all(all.slice(next, next + 100).map((text) => at.publish("all", text)));
+      }
       for (const { texts } of listeners) {
-        await until("all come", () => texts.length >= 200);
-        assert.deepEqual(texts, numbers(1, 200));
+        await until("all come", () => texts.length >= all.length);
+        assert.deepEqual(texts, all);
       }
     },
   },
@@ -129,6 +135,25 @@ export const delivery: readonly Case[] = [
       for (const { texts } of [first, second]) {
         await until("both come", () => texts.length === 2);
         assert.deepEqual(texts, ["q", "a"]);
+      }
+    },
+  },
+  {
+    name: "who is subscribed inside a handler gets what comes after the message that it handles",
+    async run(at) {
+      const inner: Listener[] = [];
+      const outer = await at.listen("x", {
+        async handle() {
+          inner.push(await at.listen("x"));
+        },
+      });
+      for (const text of numbers(1, 4)) {
+        await at.publish("x", text);
+        await until("it has been handled", () => inner.length === Number(text));
+      }
+      for (const [i, { texts }] of [outer, ...inner].entries()) {
+        await until("all come", () => i === 4 || texts.at(-1) === "4");
+        assert.deepEqual(texts, numbers(1 + i, 4));
       }
     },
   },
@@ -216,6 +241,25 @@ export const delivery: readonly Case[] = [
       await at.publish("x", "1", "2");
       await until("both come", () => texts.length === 2);
       await until("and are warnings", () => warned.length === 2);
+
+      const { promise: stuck, resolve: release } = Promise.withResolvers<void>();
+      const gaps: Gap[] = [];
+      const slow = await at.listen("x", {
+        queue: { limit: 1, overflow: "drop-oldest" },
+        handle: () => stuck,
+        onGap(gap) {
+          gaps.push(gap);
+          throw new Error("thrown");
+        },
+      });
+      await at.publish("x", ...numbers(3, 6));
+      await until("the other gets all", () => texts.length === 6);
+      release();
+      await until("it goes on behind the gap", () => slow.texts.length === 2);
+      assert.deepEqual(slow.texts, ["3", "6"]);
+      assert.deepEqual(gaps, [{ subject: at.subject("x"), reason: "overflow", count: 2 }]);
+      await until("that is a warning too", () => warned.length === 7);
+      assert.equal(slow.subscription.status, "live");
       process.off("warning", listener);
     },
   },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Subscription } from "../pubsub.ts";
-import { type Case, numbers, rejects, until } from "./case.ts";
+import { type Case, closeAll, numbers, rejects, until } from "./case.ts";
 
 export const endings: readonly Case[] = [
   {
@@ -154,7 +154,7 @@ export const endings: readonly Case[] = [
       const { backend } = at;
       await at.stream({ subjects: ["kept"] });
       const { subscription, texts } = await at.listen("x");
-      const published = numbers(1, 1000).map((text, i) =>
+      const published = numbers(1, 10_000).map((text, i) =>
         backend.publish(at.subject(i % 10 ? "x" : "kept"), text),
       );
       const subscribing = numbers(1, 10).map((it) => backend.subscribe(at.subject(it), () => {}));
@@ -177,6 +177,36 @@ export const endings: readonly Case[] = [
       await rejects(at.stream({ subjects: ["kept"] }), "ERR_PUBSUB_CLOSED");
       await backend.close();
       assert.equal(texts.length, length);
+    },
+  },
+  {
+    name: "P8: ten that subscribe and close at once disturb neither one that stays nor one that comes after",
+    async run(at) {
+      const stays = await at.listen("1.*");
+      const all = await Promise.all(numbers(1, 10).map(() => at.open()));
+      const settled = await Promise.all(
+        all.map(async (opened) => {
+          const { backend } = opened;
+          const subscribed = Promise.allSettled(
+            numbers(1, 20).map((i) => backend.subscribe(at.subject(`${i}.*`), () => {})),
+          );
+          await closeAll(opened);
+          return subscribed;
+        }),
+      );
+      for (const result of settled.flat()) {
+        if (result.status === "rejected") assert.equal(result.reason.code, "ERR_PUBSUB_CLOSED");
+        else await result.value.closed;
+      }
+      const fresh = await at.open();
+      try {
+        const { texts } = await at.listen("2.*", { on: fresh.backend });
+        await fresh.backend.publish(at.subject("2.x"), "2");
+        await at.publish("1.x", "1");
+        await until("both work", () => texts.length === 1 && stays.texts.length === 1);
+      } finally {
+        await closeAll(fresh);
+      }
     },
   },
   {

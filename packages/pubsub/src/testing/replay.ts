@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Message } from "../pubsub.ts";
-import { type Case, numbers, type Place, until } from "./case.ts";
+import { type Case, type Listener, numbers, type Place, until } from "./case.ts";
 
 /** Publishes 1 to `last` while something else is done; answers when all are stored. */
 async function publishing(
@@ -61,16 +61,22 @@ export const replay: readonly Case[] = [
     name: "P3: whoever joins while messages flow gets every one, once, in order",
     async run(at) {
       await at.stream({ maxMsgs: 5000 });
-      const joined: Promise<{ texts: string[] }>[] = [];
+      const joined: Promise<Listener & { before: number; after: number }>[] = [];
       await publishing(at, 1000, async (published) => {
         for (let i = 0; i < 20; i++) {
           await until("some more are published", () => published() >= i * 45);
-          joined.push(at.listen(i % 2 ? "x" : "*", { replay: Infinity }));
+          const before = published();
+          const joining = at.listen(i % 2 ? "x" : "*", { replay: Infinity });
+          joined.push(joining.then((it) => ({ ...it, before, after: published() })));
         }
       });
-      for (const { texts } of await Promise.all(joined)) {
+      for (const { texts, messages, before, after } of await Promise.all(joined)) {
         await until("all come", () => texts.length >= 1000);
         assert.deepEqual(texts, numbers(1, 1000));
+        // One is under way when the subscription is live.
+        const replayed = messages.filter((it) => it.replayed).length;
+        assert.ok(replayed >= before && replayed <= after + 1, `${before} ${replayed} ${after}`);
+        assert.ok(messages.slice(0, replayed).every((it) => it.replayed));
       }
     },
   },

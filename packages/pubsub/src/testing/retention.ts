@@ -164,6 +164,16 @@ export const retention: readonly Case[] = [
       await until("each comes", () => texts.length >= 3);
       assert.deepEqual(texts, ["a", "b", "c"]);
       assert.deepEqual(await at.history("kept"), ["a", "b", "c"]);
+      const { advance } = at.opened;
+      if (advance) {
+        const again = () => at.backend.publish(subject, "again", { messageId: "a" });
+        await advance(110_000);
+        await again();
+        assert.equal((await at.history("kept")).length, 3);
+        await advance(10_000);
+        await again();
+        assert.deepEqual(await at.history("kept"), ["a", "b", "c", "again"]);
+      }
       for (const messageId of ["", "a b", "x".repeat(129), "é"]) {
         await assert.rejects(at.backend.publish(subject, "x", { messageId }), TypeError);
       }
