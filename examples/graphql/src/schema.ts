@@ -6,7 +6,7 @@ export const schema = buildSchema(`
   type Auth {
     "The token of this tab's session, where one was just made: send it as Session-ID."
     sessionId: String
-    "Who is signed in."
+    "Who is signed in, in this tab."
     user: String
   }
 
@@ -39,6 +39,9 @@ export interface Context {
   readonly listener?: Listener;
 }
 
+/** The event that makes a tab's subscriptions yield. */
+const TOLD = "told";
+
 interface Auth {
   readonly sessionId?: string;
   readonly user: string | undefined;
@@ -49,12 +52,9 @@ export function rootsOf(clients: Clients) {
   const userOf = (name: string | undefined) =>
     name === undefined ? null : { name, tabs: clients.presence({ user: name }).listeners };
 
-  /** Tells a browser's tabs who is signed in. */
-  const tell = async ({ client, session }: ExtendableContext): Promise<void> => {
-    if (client === undefined) return;
-    const { userId: user } = session;
-    await clients.send({ client: client.id }, "auth", { auth: { user } });
-    await clients.send({ client: client.id }, "user", { user: userOf(user) });
+  /** Has all tabs of a browser be told anew: each has a session of its own, and its own state. */
+  const tell = async ({ client }: ExtendableContext): Promise<void> => {
+    if (client) await clients.send({ client: client.id }, TOLD);
   };
 
   const query = {
@@ -87,14 +87,32 @@ export function rootsOf(clients: Clients) {
     },
   };
 
-  /** The current state first, then every change. */
   const subscription = {
     auth: (_: unknown, { listener }: Required<Context>) =>
-      listener.events("auth", { first: { auth: { user: listener.user } } }),
+      states(listener, () => ({ auth: { user: listener.user } })),
 
     user: (_: unknown, { listener }: Required<Context>) =>
-      listener.events("user", { first: { user: userOf(listener.user) } }),
+      states(listener, () => ({ user: userOf(listener.user) })),
   };
 
   return { query, mutation, subscription };
+}
+
+/** The state as it is first, then as it is whenever the tab is told. */
+function states<T>(listener: Listener, state: () => T): AsyncIterableIterator<T> {
+  const events = listener.events(TOLD, { first: null });
+  return {
+    async next() {
+      const { done } = await events.next();
+      return done ? { done, value: undefined } : { done: false, value: state() };
+    },
+    // Not an async generator, whose `return` would wait for the next event.
+    async return() {
+      await events.return?.();
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }

@@ -109,9 +109,9 @@ describe("subscribing to auth", () => {
     const tab = new Tab(await new Browser().visit());
     const { auth } = await tab.query("query { auth { sessionId } }");
     expect(auth).toEqual({ sessionId: tab.token });
-    const subscriptions = [tab.subscribe(AUTH), tab.subscribe("subscription { user { name } }")];
-    for (const { results } of subscriptions)
-      await vi.waitFor(() => expect(results).toHaveLength(1));
+    const [one, two] = [tab.subscribe(AUTH), tab.subscribe("subscription { user { name } }")];
+    await vi.waitFor(() => expect(one.results).toEqual([state(null)]));
+    await vi.waitFor(() => expect(two.results).toEqual([{ user: null }]));
     const twin = new Tab(tab.browser);
     twin.token = tab.token;
     const { results } = twin.subscribe(AUTH);
@@ -127,11 +127,24 @@ describe("subscribing to auth", () => {
       await vi.waitFor(() => expect(results).toHaveLength(1));
     }
     const asking = new Tab(browser);
-    await asking.query('mutation { signIn(name: "ada") { user } }');
-    await vi.waitFor(() => expect(listening.results).toEqual([state(null), state("ada")]));
+    await asking.query("query { auth { user } }");
+    await vi.waitFor(() => expect(listening.results).toEqual([state(null), state(null)]));
     await asking.query("query { auth { user } }");
     await vi.waitFor(() => expect(listening.results).toHaveLength(3));
     expect(elsewhere.results).toEqual([state(null)]);
+  });
+
+  test("tells each tab its own state, whoever asked: their sessions are their own", async () => {
+    const browser = await new Browser().visit();
+    const [alan, edith, nobody] = [new Tab(browser), new Tab(browser), new Tab(browser)];
+    await alan.query('mutation { signIn(name: "alan") { user } }');
+    await edith.query('mutation { signIn(name: "edith") { user } }');
+    const tabs = [alan, edith, nobody].map((tab) => tab.subscribe(AUTH).results);
+    for (const results of tabs) await vi.waitFor(() => expect(results).toHaveLength(1));
+    await new Tab(browser).query("query { auth { user } }");
+    await alan.query("query { auth { user } }");
+    for (const results of tabs) await vi.waitFor(() => expect(results).toHaveLength(3));
+    expect(tabs).toEqual(["alan", "edith", null].map((name) => Array(3).fill(state(name))));
   });
 
   test("ended by its tab, the next one still hears (AS6)", async () => {
@@ -146,6 +159,24 @@ describe("subscribing to auth", () => {
     await vi.waitFor(() => expect(second.results).toHaveLength(2));
     expect(first.results).toHaveLength(1);
   });
+});
+
+test("subscribing to user yields who is signed in with their tabs, and how many they are later", async () => {
+  const browser = await new Browser().visit();
+  const [first, second] = [new Tab(browser), new Tab(browser)];
+  const query = "subscription { user { name tabs } }";
+  const nobody = first.subscribe(query);
+  await vi.waitFor(() => expect(nobody.results).toEqual([{ user: null }]));
+  await second.query('mutation { signIn(name: "barbara") { user } }');
+  const { results } = second.subscribe(query);
+  await vi.waitFor(() => expect(results).toEqual([{ user: { name: "barbara", tabs: 1 } }]));
+  const third = new Tab(browser);
+  third.token = second.token;
+  third.subscribe(query);
+  await vi.waitFor(() => expect(third.connections).toBe(1));
+  await third.query("query { auth { user } }");
+  await vi.waitFor(() => expect(results.at(-1)).toEqual({ user: { name: "barbara", tabs: 2 } }));
+  expect(nobody.results.at(-1)).toEqual({ user: null });
 });
 
 test("a first-time visitor without a cookie is refused", async () => {
@@ -164,8 +195,8 @@ describe("a termination of the client", () => {
     await vi.waitFor(() => expect(results).toHaveLength(1));
     const other = new Tab(browser);
     await other.query("mutation { terminate }");
-    await ended;
-    await vi.waitFor(() => expect(tab.codes).toEqual([4401]));
+    expect(await ended).toMatchObject({ code: 4401, reason: "terminated" });
+    expect(tab.codes).toEqual([4401]);
     expect(tab.connections).toBe(1);
   });
 

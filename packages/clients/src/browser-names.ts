@@ -1,7 +1,8 @@
+import { headLeft } from "@lanai/connection";
 import type { Sessions } from "@lanai/session";
 import type { ExtendableContext, Next } from "koa";
 import type { ClientCookie } from "./client-cookie.ts";
-import { clientOwner } from "./watches.ts";
+import { newClients, sessionOwner } from "./watches.ts";
 
 /** The browser that a request comes from. */
 export interface Client {
@@ -23,10 +24,7 @@ declare module "koa" {
 
 export type ClientsMiddleware = (ctx: ExtendableContext, next: Next) => Promise<void>;
 
-/** A session that is carried from browser to browser doesn't grow for ever. */
-const MAX_CLIENTS = 8;
-
-/** What `addOwner` may meet where there is no session, or none that can be written to any more. */
+/** Where there is no session, nobody has asked for it, or it can't be written to any more. */
 const HARMLESS: readonly unknown[] = [
   "ERR_SESSION_NO_MIDDLEWARE",
   "ERR_SESSION_NOT_LOADED",
@@ -78,26 +76,27 @@ export class BrowserNames {
         // A connection that is refused for want of the cookie must not get it by that.
         await this.give(ctx);
       }
-      this.#own(ctx);
       try {
         await next();
       } finally {
-        // Again, for what was loaded or begun meanwhile.
         this.#own(ctx);
       }
     };
   }
 
-  /** Makes the request's session findable by its browser. */
+  /** Makes the request's session findable: by its public id and by its browser. */
   #own(ctx: ExtendableContext): void {
-    const client = this.#named.get(ctx);
-    if (client === undefined) return;
+    // That of a live connection is made so when it is attached.
+    if (headLeft(ctx)) return;
     try {
       const session = this.#sessions.from(ctx);
+      const { isNew, publicId, owners } = session;
+      if (publicId === undefined || !owners.has(sessionOwner(publicId)))
+        session.addOwner(sessionOwner);
+      const client = this.#named.get(ctx);
       // A session that came without the cookie is of no browser; each request would be another one.
-      if (client.isNew && !session.isNew) return;
-      const owners = [...session.owners].filter((it) => it.startsWith(clientOwner("")));
-      if (owners.length < MAX_CLIENTS) session.addOwner(clientOwner(client.id));
+      if (client === undefined || (client.isNew && !isNew)) return;
+      for (const owner of newClients(owners, [client.id])) session.addOwner(owner);
     } catch (error) {
       if (!HARMLESS.includes((error as { code?: unknown }).code)) throw error;
     }

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { keepHeaders } from "@lanai/connection";
 import type { ExtendableContext } from "koa";
 
@@ -6,7 +6,7 @@ export interface ClientCookieOptions {
   readonly name: string;
   readonly maxAge: number;
   readonly secure: boolean;
-  readonly keys: readonly string[] | undefined;
+  readonly keys: readonly KeyObject[] | undefined;
 }
 
 /** What a request's cookie says: which client this is. */
@@ -85,7 +85,7 @@ export class ClientCookie {
   }
 }
 
-const sign = (key: string, name: string, secret: string): string =>
+const sign = (key: KeyObject, name: string, secret: string): string =>
   createHmac("sha256", key).update(`${name}=${secret}`).digest("base64url");
 
 const isEqual = (a: string, b: string): boolean => timingSafeEqual(Buffer.from(a), Buffer.from(b));

@@ -8,10 +8,18 @@ import { Control } from "./control.ts";
 import { type Devices, devicesOf } from "./devices.ts";
 import { ClientsError } from "./errors.ts";
 import { ENDED, eventStreamSink } from "./event-stream-sink.ts";
+import { Hearing } from "./hearing.ts";
 import type { Identity, Listener, LocalListener, Sink } from "./listener.ts";
 import { Listeners, nodeId } from "./listeners.ts";
 import { encodeMessage } from "./message.ts";
-import { type ClientsOptions, pubsubOf, validate, validateAttach } from "./options.ts";
+import {
+  type ClientsOptions,
+  keysOf,
+  MAX_AGE,
+  pubsubOf,
+  validate,
+  validateAttach,
+} from "./options.ts";
 import type { QueueOptions } from "./outgoing.ts";
 import { type Presence, PresenceBoard, type PresenceEvents } from "./presence.ts";
 import { Relay } from "./relay.ts";
@@ -54,8 +62,8 @@ export interface Termination {
   /** `queued`: the bus is away; the others are told when it is back, or notice by themselves. */
   readonly bus: "published" | "queued" | "none";
   /**
-   * Within so many milliseconds the sessions' listeners elsewhere have ended, also if the bus stays
-   * away. Those without a session hear of it by the bus alone.
+   * Within so many milliseconds the listeners elsewhere have ended, also if the bus stays away: those
+   * of a session as `terminated`; those without one, whichever browser's they are, as `unavailable`.
    */
   readonly bound: number;
 }
@@ -74,7 +82,8 @@ export interface Clients {
   idOf(ctx: ExtendableContext): string | undefined;
   /**
    * Makes the request a live connection, which can be reached and ends with its session. Once the
-   * head has left it never rejects: what can't go on is a listener that has ended.
+   * head has left it never rejects: what can't go on is a listener that has ended. So is an event
+   * stream whose session can't be looked for: an `EventSource` that is answered 503 never comes back.
    *
    * @throws {ClientsError} `ERR_CLIENTS_UNKNOWN_CLIENT`, a 401 instead of the 101, for a browser
    *   without the client cookie that brings no session either.
@@ -103,8 +112,8 @@ export interface Clients {
   disconnect(target: { readonly listener: string }): Promise<Delivery>;
   /**
    * Ends a session, or all of a client or a user, and their listeners everywhere: in the store, then
-   * here, then by telling the others. Of sessions alone that never had a listener, the store knows
-   * only the owners: end those by client or user.
+   * here, then by telling the others. A session is found by its public id from the end of the
+   * first request on that has met it under `clients.middleware()`.
    *
    * @param options - `except`: the public id of a session that stays.
    * @throws what the store fails with; then nothing has ended.
@@ -148,9 +157,9 @@ export function createClients(options: ClientsOptions): Clients {
   const { presenceInterval = 15_000, leaveGrace = 8_000 } = options;
   const cookie = new ClientCookie({
     name: options.name ?? "cid",
-    maxAge: options.maxAge ?? 400 * 24 * 60 * 60 * 1000,
+    maxAge: options.maxAge ?? MAX_AGE,
     secure: options.secure ?? false,
-    keys: options.keys && [...options.keys],
+    keys: keysOf(options.keys),
   });
   const names = new BrowserNames(cookie, sessions);
   const watches = new Watches({ sessions, interval: revalidateInterval, staleLimit });
@@ -158,7 +167,9 @@ export function createClients(options: ClientsOptions): Clients {
     pubsub: pubsubOf(options.pubsub),
     node: nodeId(),
     timeout: busTimeout,
+    heard: () => hearing.heard(),
     missed: () => {
+      hearing.missed();
       void watches.lookAtAll();
       void control.flush();
       presence.resync();
@@ -174,7 +185,9 @@ export function createClients(options: ClientsOptions): Clients {
     clients: (id) => void listeners.endWhose(`client:${id}`),
     listeners: (id) => listeners.end(`listener:${id}`, "disconnected"),
   });
+  const hearing = new Hearing({ relay, listeners, interval: revalidateInterval });
   listeners.open(control.open(), presence.open());
+  hearing.open();
   let closed = false;
 
   const stopWatching = sessions.onEnd(({ publicId, reason }) => {
@@ -200,7 +213,7 @@ export function createClients(options: ClientsOptions): Clients {
 
   /** Before the head leaves: whether this browser may have a live connection. */
   const admit = async (ctx: ExtendableContext, anonymous: boolean): Promise<void> => {
-    // Looked for here too, so that a store that is down is told by HTTP.
+    // Looked for here too, so that a store that is down is told to a WebSocket by HTTP.
     const session = await sessionOf(ctx);
     if (names.isKnown(ctx) || session) return;
     if (!anonymous) throw unknownClient();
@@ -262,12 +275,19 @@ export function createClients(options: ClientsOptions): Clients {
       validateAttach(attachOptions);
       const { anonymous = false, idle = "open", queue = {} } = attachOptions;
       const { kind = isUpgrade(ctx) ? "websocket" : "event-stream" } = attachOptions;
-      await admit(ctx, anonymous);
+      const isStream = !isUpgrade(ctx) && attachOptions.connect === undefined;
+      let isUnavailable = false;
+      try {
+        await admit(ctx, anonymous);
+      } catch (error) {
+        if (!isStream || (error as { status?: unknown }).status !== 503) throw error;
+        isUnavailable = true;
+      }
       const isOver = !isUpgrade(ctx) && ctx.get("Last-Event-ID") === ENDED;
       if (isOver) ctx.status = 204;
       const sink = isOver ? NOWHERE : await (attachOptions.connect ?? connect)(ctx);
 
-      const session = await sessionOf(ctx);
+      const session = isUnavailable ? undefined : await sessionOf(ctx);
       const identity: Identity = {
         client: names.idOf(ctx),
         session: session?.publicId,
@@ -286,6 +306,7 @@ export function createClients(options: ClientsOptions): Clients {
       if (isOver) listener.end("terminated");
       else if (signal.aborted) listener.end("left");
       else if (closed) listener.end("shutdown");
+      else if (isUnavailable) listener.end("unavailable");
       else if (listeners.isCrowded(identity)) listener.end("limit");
       if (listener.endReason) return listener;
 
@@ -365,6 +386,7 @@ export function createClients(options: ClientsOptions): Clients {
         }),
       );
       await control.flush();
+      hearing.close();
       control.close();
       presence.close();
       await relay.close();

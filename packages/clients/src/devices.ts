@@ -11,7 +11,7 @@ export interface Device {
   readonly publicId: string;
   /** Whether it is the one that asks. */
   readonly isCurrent: boolean;
-  /** The browser that it was last used in, where that is known: sessions of its tabs have the same. */
+  /** A browser that it was used in, where that is known: sessions of its tabs have the same. */
   readonly client: string | undefined;
   readonly createdAt: Date;
   readonly seenAt: Date;
@@ -26,7 +26,10 @@ export interface Devices {
   list(): Promise<Device[]>;
   /** @returns `false` for a public id of nobody's session, and of somebody else's. */
   revoke(publicId: string): Promise<boolean>;
-  /** Signs out everywhere but here. @returns How many sessions that were. */
+  /**
+   * Signs out everywhere but here; the session that asks keeps its id. @returns How many sessions
+   * that were.
+   */
   revokeOthers(): Promise<number>;
   /** Signs out everywhere, and here too. @returns How many sessions that were. */
   revokeAll(): Promise<number>;
@@ -60,7 +63,7 @@ export function devicesOf(
         .map(({ publicId, owners, createdAt, seenAt, expiresAt }) => ({
           publicId,
           isCurrent: publicId === current,
-          client: [...owners].findLast((it) => it.startsWith(CLIENT))?.slice(CLIENT.length),
+          client: [...owners].find((it) => it.startsWith(CLIENT))?.slice(CLIENT.length),
           createdAt,
           seenAt,
           expiresAt,

@@ -7,7 +7,8 @@
  * - `slow`: it didn't keep up with what was sent to it.
  * - `limit`: there are too many of its session or client.
  * - `malformed`: it sent what can't be a message.
- * - `unavailable`: the session's store could not be asked for too long.
+ * - `unavailable`: the session's store could not be asked for too long; or it has no session, and its
+ *   end may have been missed while the bus was away.
  * - `shutdown`: the server stops.
  * - `left`: the browser closed the connection, or it broke.
  * - `failed`: the connection could not be written to.

@@ -9,7 +9,6 @@ export function inRange(
 ): void {
   if (value === undefined) return;
   if (typeof value === "number" && value >= least && value <= most) return;
-  throw new RangeError(
-    `${owner}: ${option} must be a number from ${least} to ${most}, got ${String(value)}`,
-  );
+  const got = typeof value === "number" ? String(value) : typeof value;
+  throw new RangeError(`${owner}: ${option} must be a number from ${least} to ${most}, got ${got}`);
 }

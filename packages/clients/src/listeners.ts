@@ -46,8 +46,7 @@ export class Listeners {
 
   /** Hears what others send to single listeners. Nobody is attached before `others` have settled. */
   open(...others: Promise<unknown>[]): void {
-    const { relay } = this.#options;
-    const own = relay.retain(this.#nodeSubject(relay.node), (note) => {
+    const own = this.#options.relay.retain(this.subject, (note) => {
       if (typeof note.listener === "string") this.#receive(`listener:${note.listener}`, note);
     });
     this.#ready = Promise.all([own, ...others]);
@@ -65,6 +64,16 @@ export class Listeners {
 
   find(key: TargetKey): LocalListener[] {
     return this.#registry.find(key);
+  }
+
+  /** Of their ends the store knows nothing. */
+  get withoutSession(): LocalListener[] {
+    return this.all().filter((it) => it.session === undefined);
+  }
+
+  /** On which this process alone listens. */
+  get subject(): string {
+    return this.#nodeSubject(this.#options.relay.node);
   }
 
   /** Of the listener's connection's request, while it is attached. */

@@ -18,8 +18,8 @@ export class LiveMessage {
     return this.#frame;
   }
 
-  /** What it takes in a queue. */
-  get bytes(): number {
+  /** What it takes in a queue, in characters. */
+  get size(): number {
     return this.json.length + this.event.length;
   }
 }

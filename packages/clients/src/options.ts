@@ -1,5 +1,6 @@
+import type { KeyObject } from "node:crypto";
 import type { PubSub } from "@lanai/pubsub";
-import { knownOptions, type Sessions } from "@lanai/session";
+import { knownOptions, type SecretKey, type Sessions, secretKey } from "@lanai/session";
 import type { AttachOptions } from "./clients.ts";
 import { inRange } from "./in-range.ts";
 
@@ -16,9 +17,9 @@ export interface ClientsOptions {
   readonly secure?: boolean;
   /**
    * Signs the client cookie, so that only those that were issued are taken: the first key signs, all
-   * verify. At least 32 characters each. Default: not signed.
+   * verify. At least 32 bytes each. Default: not signed, and a browser may name itself.
    */
-  readonly keys?: readonly string[];
+  readonly keys?: readonly SecretKey[];
   /**
    * The header in which the sessions' tracker sends its tokens, such as `Session-ID`. With it a tab
    * without a token gets a session of its own, with its first message. Default: none.
@@ -28,7 +29,8 @@ export interface ClientsOptions {
   readonly prefix?: string;
   /**
    * How often it is looked whether the sessions of listeners live, in milliseconds, from 100. As long
-   * a listener lives at most whose session was ended elsewhere while the bus was away. Default: 30,000.
+   * a listener lives at most whose session or client was ended elsewhere while the bus was away.
+   * Default: 30,000.
    */
   readonly revalidateInterval?: number;
   /** How long a store may be away until listeners end, in milliseconds. Default: 120,000. */
@@ -61,8 +63,10 @@ const OPTIONS = [
 ] as const satisfies readonly (keyof ClientsOptions)[];
 
 const OWNER = "createClients";
-const MAX_AGE = 400 * 24 * 60 * 60 * 1000;
+/** The longest that browsers keep a cookie, in milliseconds. */
+export const MAX_AGE: number = 400 * 24 * 60 * 60 * 1000;
 const MAX_TIMER = 2 ** 31 - 1;
+const MIN_KEY_BYTES = 32;
 /** RFC 9110, 5.6.2. */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 
@@ -70,13 +74,31 @@ const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
 export const pubsubOf = (pubsub: ClientsOptions["pubsub"]): PubSub | undefined =>
   typeof pubsub === "object" && "backend" in pubsub ? pubsub.backend : pubsub;
 
+/** Node's key objects, made once. */
+export function keysOf(keys: readonly SecretKey[] | undefined): readonly KeyObject[] | undefined {
+  if (keys === undefined) return undefined;
+  if (!Array.isArray(keys) || keys.length === 0) {
+    throw new TypeError(
+      `${OWNER}: keys must be an array of secrets of at least ${MIN_KEY_BYTES} bytes`,
+    );
+  }
+  return keys.map((key, at) => secretKey(`${OWNER}: keys[${at}]`, key, MIN_KEY_BYTES));
+}
+
 export function validate(options: ClientsOptions): void {
   knownOptions(OWNER, options, OPTIONS);
-  const { sessions, pubsub, name, keys, tokenHeader, prefix, secure } = options;
-  const refuse = (option: string, accepted: string): never => {
-    throw new TypeError(`${OWNER}: ${option} must be ${accepted}`);
+  const { sessions, pubsub, name, tokenHeader, prefix, secure } = options;
+  const refuse = (option: keyof ClientsOptions, accepted: string): never => {
+    const { [option]: value } = options;
+    // What stands for a bus may be an address with a password.
+    const isShown = typeof value === "string" && option !== "pubsub";
+    const got = isShown ? `"${value}"` : typeof value;
+    throw new TypeError(`${OWNER}: ${option} must be ${accepted}, got ${got}`);
   };
   if (typeof sessions?.onEnd !== "function") refuse("sessions", "what createSessions has made");
+  if (!sessions.isIndexed) {
+    refuse("sessions", "sessions in a store that finds them by owner, such as memoryStore()");
+  }
   if (pubsub !== undefined && typeof pubsubOf(pubsub)?.subscribe !== "function") {
     refuse("pubsub", "what createPubSub has made, or a backend such as redisPubSub(redis)");
   }
@@ -84,16 +106,6 @@ export function validate(options: ClientsOptions): void {
     refuse("name", "a cookie's name without __Host-");
   }
   if (secure !== undefined && typeof secure !== "boolean") refuse("secure", "true or false");
-  if (
-    keys !== undefined &&
-    !(
-      Array.isArray(keys) &&
-      keys.length > 0 &&
-      keys.every((key) => typeof key === "string" && key.length >= 32)
-    )
-  ) {
-    refuse("keys", "an array of strings of at least 32 characters");
-  }
   if (tokenHeader !== undefined && !(typeof tokenHeader === "string" && TOKEN.test(tokenHeader))) {
     refuse("tokenHeader", "the name of a header");
   }

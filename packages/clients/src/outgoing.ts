@@ -40,7 +40,7 @@ export class Outgoing {
   push(message: LiveMessage): void {
     if (this.#state === "closed") return;
     this.#waiting.push(message);
-    this.#size += message.bytes;
+    this.#size += message.size;
     this.#flush();
     if (!this.#isFull()) return;
     const { overflow } = this.#options;
@@ -68,14 +68,14 @@ export class Outgoing {
   }
 
   #drop(): void {
-    while (this.#isFull()) this.#size -= this.#waiting.shift()?.bytes ?? 0;
+    while (this.#isFull()) this.#size -= this.#waiting.shift()?.size ?? 0;
   }
 
   #flush(): void {
     while (this.#state === "ready") {
       const message = this.#waiting.shift();
       if (message === undefined) return;
-      this.#size -= message.bytes;
+      this.#size -= message.size;
       try {
         const sent = this.#hooks.send(message);
         if (sent !== undefined) this.#wait(sent);

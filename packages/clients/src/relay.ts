@@ -26,6 +26,8 @@ export interface RelayOptions {
   readonly timeout: number;
   /** The bus is back, or what it brought had a gap: what came meanwhile is unknown. */
   readonly missed: () => void;
+  /** What this process itself has published came back. */
+  readonly heard: () => void;
 }
 
 /**
@@ -37,15 +39,17 @@ export class Relay {
   readonly #pubsub: PubSub | undefined;
   readonly #timeout: number;
   readonly #missed: () => void;
+  readonly #heard: () => void;
   readonly #topics = new Map<string, Topic>();
   #isUp = true;
   #isClosed = false;
 
-  constructor({ pubsub, node, timeout, missed }: RelayOptions) {
+  constructor({ pubsub, node, timeout, missed, heard }: RelayOptions) {
     this.#pubsub = pubsub;
     this.node = node;
     this.#timeout = timeout;
     this.#missed = missed;
+    this.#heard = heard;
   }
 
   get isAlone(): boolean {
@@ -125,8 +129,9 @@ export class Relay {
   #receive(data: Uint8Array | string, topic: Topic): void {
     if (topic.count === 0) return;
     const note = parseNote(data);
-    if (note === undefined || note.node === this.node) return;
-    topic.handler(note);
+    if (note === undefined) return;
+    if (note.node === this.node) this.#heard();
+    else topic.handler(note);
   }
 
   /** @returns Whether the bus took it in time. */

@@ -32,6 +32,16 @@ const AT_ONCE = 32;
 export const sessionOwner = (publicId: string): string => `session:${publicId}`;
 export const clientOwner = (id: string): string => `client:${id}`;
 
+/** A session that is carried from browser to browser doesn't grow for ever. */
+const MAX_CLIENTS = 8;
+
+/** The owners that these clients are to become, beside those that a session has. */
+export function newClients(owners: ReadonlySet<string>, clients: Iterable<string>): string[] {
+  const known = [...owners].filter((it) => it.startsWith(clientOwner(""))).length;
+  const missing = Array.from(clients, clientOwner).filter((it) => !owners.has(it));
+  return missing.slice(0, Math.max(MAX_CLIENTS - known, 0));
+}
+
 /**
  * Looks whether the sessions of listeners still live: when one is attached, at intervals, at their
  * end, and whenever something may have been missed. A session that is gone ends its listeners,
@@ -40,22 +50,20 @@ export const clientOwner = (id: string): string => `client:${id}`;
 export class Watches {
   readonly #options: WatchesOptions;
   readonly #watches = new Map<string, Watch>();
+  /** The same by public id: a renewed session has two for a moment. */
+  readonly #byPublicId = new Map<string, Set<Watch>>();
 
   constructor(options: WatchesOptions) {
     this.#options = options;
   }
 
   get size(): number {
-    return this.#watches.size;
+    return this.#watches.size + this.#byPublicId.size;
   }
 
   /** From now on the listener ends with the session. Resolves when that was looked at. */
   async add(listener: LocalListener, id: string, publicId: string): Promise<void> {
-    const watch = this.#watches.get(id) ?? {
-      ...{ id, publicId, listeners: new Set(), timer: undefined },
-      ...{ failingSince: undefined, checking: undefined, next: undefined },
-    };
-    this.#watches.set(id, watch);
+    const watch = this.#watches.get(id) ?? this.#begin(id, publicId);
     watch.listeners.add(listener);
     // A store that fails now has never said that the session lives.
     if (!(await this.#check(watch))) listener.end("unavailable");
@@ -66,12 +74,26 @@ export class Watches {
     if (!watch?.listeners.delete(listener) || watch.listeners.size > 0) return;
     clearTimeout(watch.timer);
     this.#watches.delete(id);
+    const same = this.#byPublicId.get(watch.publicId);
+    same?.delete(watch);
+    if (same?.size === 0) this.#byPublicId.delete(watch.publicId);
+  }
+
+  #begin(id: string, publicId: string): Watch {
+    const watch: Watch = {
+      ...{ id, publicId, listeners: new Set(), timer: undefined },
+      ...{ failingSince: undefined, checking: undefined, next: undefined },
+    };
+    this.#watches.set(id, watch);
+    const same = this.#byPublicId.get(publicId) ?? new Set();
+    this.#byPublicId.set(publicId, same.add(watch));
+    return watch;
   }
 
   /** Looks at all that hang on a session, under whichever id. */
   async look(publicId: string): Promise<void> {
-    const found = [...this.#watches.values()].filter((it) => it.publicId === publicId);
-    await Promise.all(found.map((watch) => this.#check(watch)));
+    const found = this.#byPublicId.get(publicId) ?? [];
+    await Promise.all(Array.from(found, (watch) => this.#check(watch)));
   }
 
   async lookAtAll(): Promise<void> {
@@ -121,9 +143,10 @@ export class Watches {
     const session = await this.#options.sessions.open(watch.id);
     if (session === undefined) return undefined;
     const listeners = [...watch.listeners];
-    const owners = [sessionOwner(watch.publicId)];
-    for (const { client } of listeners) if (client !== undefined) owners.push(clientOwner(client));
-    const missing = owners.filter((owner) => !session.owners.has(owner));
+    const clients = new Set(listeners.flatMap(({ client }) => client ?? []));
+    const missing = newClients(session.owners, clients);
+    if (!session.owners.has(sessionOwner(watch.publicId)))
+      missing.push(sessionOwner(watch.publicId));
     for (const owner of missing) session.addOwner(owner);
     const isUsed = listeners.some((it) => it.keepsSession || it.wasUsed);
     for (const listener of listeners) listener.wasUsed = false;

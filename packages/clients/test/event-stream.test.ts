@@ -1,3 +1,4 @@
+import { createSessions, memoryStore } from "@lanai/session";
 import { EventSource } from "eventsource";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Browser } from "./browser.ts";
@@ -62,7 +63,7 @@ describe("an event stream", () => {
     await attached(site);
     await browser.get("/renew");
     await attached(site, 2);
-    expect(tab.statuses).toEqual([200, 200]);
+    await vi.waitFor(() => expect(tab.statuses).toEqual([200, 200]));
     expect(site.listeners[0]?.endReason).toBe("renewed");
     expect(site.listeners[1]?.user).toBe("ada");
   }, 15_000);
@@ -81,6 +82,41 @@ describe("an event stream", () => {
     const response = await browser.get("/live");
     expect(response.status).toBe(200);
     expect(await response.text()).toMatch(/^retry: \d{4}$/m);
+  });
+
+  test("that comes while the store is down is never answered 503, and comes back", async () => {
+    const store = memoryStore();
+    const load = store.load.bind(store);
+    let isDown = true;
+    store.load = (key) => {
+      if (isDown) throw new Error("down");
+      return load(key);
+    };
+    // An eager session would have answered before the route.
+    const sessions = createSessions({ store, load: "lazy" });
+    await using site = await startSite({ sessions });
+    const { headers } = await sessions.create({ userId: "ada" });
+    const browser = new Browser(site);
+    browser.keep(headers.cookie ?? "");
+    const tab = openStream(site, browser);
+    await attached(site);
+    expect(await site.listeners[0]?.ended).toBe("unavailable");
+    isDown = false;
+    await attached(site, 2);
+    expect(site.listeners[1]?.user).toBe("ada");
+    await vi.waitFor(() => expect(tab.statuses).toEqual([200, 200]));
+    expect(site.errors).toEqual([]);
+  }, 15_000);
+
+  test("while the store is down is answered 503 where its transport is the app's own", async () => {
+    const store = memoryStore();
+    store.load = () => {
+      throw new Error("down");
+    };
+    const sessions = createSessions({ store, load: "lazy" });
+    await using site = await startSite({ sessions, attach: { connect: () => ({ end() {} }) } });
+    const { headers } = await sessions.create({ userId: "ada" });
+    expect((await new Browser(site).get("/live", { headers })).status).toBe(503);
   });
 
   test("that is closed by its browser is gone", async () => {

@@ -107,6 +107,54 @@ describe("an open listener", () => {
   });
 });
 
+describe("a session that would end long before the next look", () => {
+  /** Of one that nobody uses, in milliseconds of real time. */
+  const idleTimeout = 1_000;
+
+  async function startSoon(options: SiteOptions = {}) {
+    const store = memoryStore();
+    const load = vi.spyOn(store, "load");
+    const sessions = createSessions({ store, idleTimeout });
+    const site = await startSite({ sessions, revalidateInterval: 600_000, ...options });
+    const tab = await (await new Browser(site).signIn("ada")).open(site);
+    return {
+      ...{ site, tab },
+      /** The next look, or that there is none. */
+      async looked() {
+        load.mockClear();
+        await vi.waitFor(() => expect(load).toHaveBeenCalled(), { timeout: 3 * idleTimeout });
+      },
+      [Symbol.asyncDispose]: () => site[Symbol.asyncDispose](),
+    };
+  }
+
+  test("is kept by its open listener all the same", async () => {
+    await using soon = await startSoon();
+    const from = performance.now();
+    while (performance.now() - from < 2 * idleTimeout) await soon.looked();
+    expect(soon.tab.listener.endReason).toBeUndefined();
+    expect(await soon.site.sessions.list({ user: "ada" })).toHaveLength(1);
+  });
+
+  test("is kept by messages under idle: messages, and ends with them, on time", async () => {
+    await using soon = await startSoon({
+      attach: { idle: "messages" },
+      live: (listener) => void listener.on("say", () => listener.send("heard")),
+    });
+    const { site, tab, looked } = soon;
+    const from = performance.now();
+    while (performance.now() - from < 2 * idleTimeout) {
+      tab.say("say");
+      await tab.next("heard");
+      await looked();
+    }
+    expect(await site.sessions.list({ user: "ada" })).toHaveLength(1);
+    const last = performance.now();
+    expect(await tab.closed).toEqual(ENDED);
+    expect(performance.now() - last).toBeLessThan(3 * idleTimeout);
+  });
+});
+
 test("a session that another program ended in the store ends its tabs at the next look", async () => {
   const store = memoryStore();
   await using site = await startSite({ store, revalidateInterval: 200 });

@@ -1,6 +1,6 @@
 import { type AttachOptions, createClients } from "@lanai/clients";
 import { createPubSub, memoryPubSub } from "@lanai/pubsub";
-import { createSessions, memoryStore } from "@lanai/session";
+import { createSessions, memoryStore, sealedStore } from "@lanai/session";
 import { describe, expect, test } from "vitest";
 import type { ClientsOptions } from "../src/options.ts";
 import { Browser } from "./browser.ts";
@@ -12,6 +12,10 @@ describe("createClients", () => {
   test.each<[Record<string, unknown>, RegExp]>([
     [{ sessions: undefined }, /sessions must be what createSessions has made/],
     [{ sessions: {} }, /sessions must be/],
+    [
+      { sessions: createSessions({ store: sealedStore({ keys: ["k".repeat(32)] }) }) },
+      /sessions must be sessions in a store that finds them by owner/,
+    ],
     [{ bus: 1 }, /there is no option "bus": its options are sessions, pubsub/],
     [{ pubsub: {} }, /pubsub must be what createPubSub has made/],
     [{ pubsub: "redis" }, /pubsub must be/],
@@ -21,8 +25,8 @@ describe("createClients", () => {
     [{ maxAge: 0 }, /maxAge must be a number from 1000 to 34560000000, got 0/],
     [{ maxAge: Infinity }, /maxAge/],
     [{ secure: "yes" }, /secure must be true or false/],
-    [{ keys: [] }, /keys must be an array of strings of at least 32/],
-    [{ keys: ["short"] }, /keys must be/],
+    [{ keys: [] }, /keys must be an array of secrets of at least 32/],
+    [{ keys: ["short"] }, /keys\[0\] must have at least 32 bytes, got 5/],
     [{ keys: "k".repeat(32) }, /keys must be/],
     [{ tokenHeader: "" }, /tokenHeader must be the name of a header/],
     [{ tokenHeader: "a b" }, /tokenHeader/],

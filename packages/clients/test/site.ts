@@ -9,7 +9,11 @@ import Koa, { type Context } from "koa";
 import type { ClientsOptions } from "../src/options.ts";
 
 export interface SiteOptions extends Partial<ClientsOptions> {
+  /** Default: Koa 3. */
+  readonly App?: typeof Koa;
   readonly store?: Store;
+  /** Default: one that is free. */
+  readonly port?: number;
   readonly attach?: AttachOptions;
   readonly upgrade?: AttachUpgradeOptions;
   /** Called in the route of the live connection, when it is attached. */
@@ -31,13 +35,22 @@ export interface Site extends AsyncDisposable {
 }
 
 export async function startSite(options: SiteOptions = {}): Promise<Site> {
-  const { store = memoryStore(), attach = {}, upgrade = {}, live, route, ...rest } = options;
+  const {
+    App = Koa,
+    store = memoryStore(),
+    attach = {},
+    upgrade = {},
+    live,
+    route,
+    port: at,
+    ...rest
+  } = options;
   const sessions = rest.sessions ?? createSessions({ store });
   // Unless a test asks for it, no look at the store comes to the help of what it tests.
   const clients = createClients({ revalidateInterval: 600_000, ...rest, sessions });
   const listeners: Listener[] = [];
   const errors: unknown[] = [];
-  const app = new Koa();
+  const app = new App();
   app.on("error", (error) => errors.push(error));
   app.use(sessions.middleware());
   app.use(clients.middleware());
@@ -69,7 +82,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
       await route?.(ctx);
     }
   });
-  const server = app.listen(0, "127.0.0.1");
+  const server = app.listen(at ?? 0, "127.0.0.1");
   await once(server, "listening");
   const upgrades = attachUpgrade(server, app, upgrade);
   const { port } = server.address() as AddressInfo;

@@ -40,6 +40,41 @@ describe("C1: terminate", () => {
     expect(bystander.listener.endReason).toBeUndefined();
   });
 
+  test.each([
+    ["/sign-in?user=ada", "one who has just signed in"],
+    ["/as-other", "one who was another"],
+    ["/commit", "one whose handler committed"],
+    ["/refused", "one whose handler failed"],
+  ])("of a session finds it before its next request: %s, %s", async (path) => {
+    await using site = await startSite({
+      route: async (ctx) => {
+        ctx.session.login("ada");
+        if (ctx.path === "/as-other") ctx.session.login("grace");
+        if (ctx.path === "/commit") await ctx.session.commit();
+        if (ctx.path === "/refused") ctx.throw(403);
+        ctx.body = "signed in";
+      },
+    });
+    const browser = new Browser(site);
+    await browser.get(path);
+    const user = path === "/as-other" ? "grace" : "ada";
+    const [session] = await site.sessions.list({ user });
+    expect(session).toBeDefined();
+    const report = await site.clients.terminate({ session: session?.publicId ?? "" });
+    expect(report).toMatchObject({ sessions: 1, here: 0 });
+    expect(await (await browser.get("/me")).json()).toMatchObject({ user: null });
+  });
+
+  test("of a session finds one without a user, too, before its next request", async () => {
+    await using site = await startSite();
+    const browser = new Browser(site);
+    const { client } = (await (await browser.get("/me")).json()) as { client: string };
+    await browser.get("/set");
+    const [session] = await site.sessions.list({ owner: `client:${client}` });
+    const report = await site.clients.terminate({ session: session?.publicId ?? "" });
+    expect(report).toMatchObject({ sessions: 1 });
+  });
+
   test("of a client ends all of that browser, with a session and without, and no other", async () => {
     await using site = await startSite();
     const browser = new Browser(site);

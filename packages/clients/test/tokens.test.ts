@@ -35,15 +35,18 @@ describe("a tab's first message", () => {
     await using site = await startTokens();
     const browser = new Browser(site);
     await browser.get("/");
-    const { token = "" } = await hello(browser);
+    const { tab, token = "" } = await hello(browser);
     expect(token.split(".")).toHaveLength(3);
     const [listener] = site.listeners;
     expect(listener?.session).toMatch(/^[\w-]{22}$/);
 
-    await browser.get("/sign-in?user=ada", { headers: { [header]: token } });
-    const me = await browser.get("/me", { headers: { [header]: token } });
-    // The sign-in renewed the session: its answer had the next token.
-    expect(await me.json()).toMatchObject({ user: null });
+    const answer = await browser.get("/sign-in?user=ada", { headers: { [header]: token } });
+    // The sign-in renewed the tab's session: its answer has the next token.
+    expect(await tab.closed).toEqual({ code: 4403, reason: "renewed" });
+    const meWith = async (it: string) =>
+      (await browser.get("/me", { headers: { [header]: it } })).json();
+    expect(await meWith(answer.headers.get(header) ?? "")).toMatchObject({ user: "ada" });
+    expect(await meWith(token)).toMatchObject({ user: null });
   });
 
   test("gives each tab of a browser a session of its own, all findable by the client", async () => {

@@ -110,13 +110,17 @@ export function sse(options: SseOptions = {}): Sse {
     return stream;
   };
 
-  const middleware = async (ctx: ExtendableContext, next: Next): Promise<void> => {
+  let prepared: object | undefined;
+  const middleware = async (ctx: Mounted, next: Next): Promise<void> => {
+    // All contexts of an app inherit from one object: the accessor is defined there, once.
+    const context: object = Object.getPrototypeOf(ctx);
+    if (context !== prepared) {
+      Object.defineProperty(context, "lastEventId", LAST_EVENT_ID);
+      prepared = context;
+    }
+    ctx[QUERY] = lastEventIdQuery;
     ctx.sse = (source, asked = {}) =>
       source === undefined ? open(ctx, asked) : feed(ctx, source, asked);
-    Object.defineProperty(ctx, "lastEventId", {
-      configurable: true,
-      get: () => lastEventId(ctx, lastEventIdQuery),
-    });
     await next();
   };
 
@@ -174,6 +178,20 @@ async function pump(events: AsyncIterator<SseEvent>, stream: EventStream): Promi
 function stop(events: AsyncIterator<SseEvent>): void {
   events.return?.().catch(() => {});
 }
+
+/** Registered, so that two copies of this package in one tree read each other's contexts. */
+const QUERY = Symbol.for("lanai.sse.lastEventIdQuery");
+
+/** A context, and where `sse()` is mounted the query parameter that stands for `Last-Event-ID`. */
+type Mounted = ExtendableContext & { [QUERY]?: string | false };
+
+const LAST_EVENT_ID: PropertyDescriptor & ThisType<Mounted> = {
+  configurable: true,
+  get() {
+    const { [QUERY]: query } = this;
+    return query === undefined ? undefined : lastEventId(this, query);
+  },
+};
 
 function lastEventId(ctx: ExtendableContext, query: string | false): string | undefined {
   const header = ctx.get("Last-Event-ID");

@@ -363,6 +363,28 @@ describe.each(koaVersions)("%s", (_version, App) => {
       await using none = await siteOf(echo({ lastEventIdQuery: false }));
       expect(await idOf(`${none.url}/?lastEventId=8`)).toEqual([200, "null"]);
     });
+
+    test("is what the mount of its route says, and undefined where there is none", async () => {
+      const router = new Router();
+      const answer = (ctx: Koa.Context) => {
+        ctx.body = JSON.stringify(ctx.lastEventId ?? null);
+      };
+      router.get("/one", sse({ lastEventIdQuery: "one" }), answer);
+      router.get("/two", sse({ lastEventIdQuery: "two" }), answer);
+      router.get("/none", answer);
+      const app = appWith(App);
+      app.use(router.routes());
+      await using site = await siteOf(app);
+      for (const [path, text] of [
+        ["one", '"1"'],
+        ["two", '"2"'],
+        ["none", "null"],
+        ["one", '"1"'],
+      ]) {
+        const query = "?one=1&two=2&lastEventId=3";
+        expect(await idOf(`${site.url}/${path}${query}`, {})).toEqual([200, text]);
+      }
+    });
   });
 });
 

@@ -1,14 +1,20 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
+import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { attachUpgrade } from "@lanai/websocket";
+import { createClient } from "graphql-ws";
+import { useServer } from "graphql-ws/use/ws";
 import Koa from "koa";
 import { Server as SocketIo } from "socket.io";
 import { io } from "socket.io-client";
 import { describe, expect, test, vi } from "vitest";
-import { WebSocket } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import { handshake, RawClient } from "./raw-client.ts";
 import { appOf, eventually } from "./site.ts";
+
+// As Node resolves it for graphql-ws: Vitest finds another copy, and two don't go together.
+const { buildSchema } = createRequire(import.meta.url)("graphql") as typeof import("graphql");
 
 async function listening(server: Server): Promise<number> {
   await once(server.listen(0, "127.0.0.1"), "listening");
@@ -24,26 +30,50 @@ const notSocketIo = {
   match: ({ url = "" }: { url?: string | undefined }) => !url.startsWith("/socket.io/"),
 };
 
-test("socket.io and an app share a server", async () => {
+test("socket.io, graphql-ws and an app share a server", async () => {
   const app = appOf((socket) => void socket.on("message", (data) => socket.send(`app ${data}`)));
   const server = serverOf(app);
   const socketIo = new SocketIo(server, { destroyUpgrade: false });
-  attachUpgrade(server, app, notSocketIo);
   socketIo.on("connection", (socket) => {
     socket.on("say", (text, answer) => answer(`socket.io ${text}`));
   });
+  const graphqlWs = new WebSocketServer({ noServer: true });
+  const schema = buildSchema("type Query { none: Int } type Subscription { said: String }");
+  const subscription = {
+    async *said() {
+      yield { said: "graphql-ws hello" };
+    },
+  };
+  useServer({ schema, roots: { subscription } }, graphqlWs);
+  server.on("upgrade", (request, socket, head) => {
+    if (request.url !== "/graphql") return;
+    graphqlWs.handleUpgrade(request, socket, head, (it) => {
+      graphqlWs.emit("connection", it, request);
+    });
+  });
+  attachUpgrade(server, app, {
+    match: (request) => notSocketIo.match(request) && request.url !== "/graphql",
+  });
   const port = await listening(server);
   const theirs = io(`http://127.0.0.1:${port}`, { transports: ["websocket"] });
+  const graphql = createClient({
+    url: `ws://127.0.0.1:${port}/graphql`,
+    webSocketImpl: WebSocket,
+    retryAttempts: 0,
+  });
   const ours = new WebSocket(`ws://127.0.0.1:${port}/`);
   try {
     await once(ours, "open");
+    const results = graphql.iterate({ query: "subscription { said }" });
+    expect((await results.next()).value).toEqual({ data: { said: "graphql-ws hello" } });
+    expect(await theirs.emitWithAck("say", "hello")).toBe("socket.io hello");
     ours.send("hello");
     const [answer] = await once(ours, "message");
     expect(String(answer)).toBe("app hello");
-    expect(await theirs.emitWithAck("say", "hello")).toBe("socket.io hello");
   } finally {
     ours.terminate();
     theirs.disconnect();
+    await graphql.dispose();
     await socketIo.close();
   }
 });

@@ -58,9 +58,17 @@ function rooms(): Koa {
   group.get("/members", requireSession({ user: true }), async (ctx) => {
     await ctx.upgrade();
   });
-  group.get("/over", async (ctx) => {
+  group.get("/over", named("route"), async (ctx) => {
     const socket = await ctx.upgrade();
+    socket.send(`${ctx.state.log}`);
     socket.close(4401, "ended");
+  });
+  group.get("/closed", named("route"), (ctx) => {
+    ctx.status = 403;
+    ctx.body = `${ctx.state.log} is closed`;
+  });
+  group.get("/broken", () => {
+    throw new Error("a secret of the server");
   });
   const app = new Koa();
   app.use(named("global")).use(session());
@@ -97,7 +105,7 @@ describe("Python's websockets", () => {
   test("hears why it was closed", async () => {
     await using site = await siteOf(rooms(), { maxPayload: 100 });
     expect(await python(`${site.url}/rooms/over`)).toEqual({
-      messages: [],
+      messages: ["global,group,route"],
       code: 4401,
       reason: "ended",
     });
@@ -119,23 +127,29 @@ describe("Python's websockets", () => {
 });
 
 describe("curl", () => {
-  test("sees the 101 with its headers, and what follows", async () => {
+  test("sees the 101 with its headers, and what follows, from all three levels in their order", async () => {
     await using site = await siteOf(rooms());
     const answer = await curl(...upgrade, `${site.url}/rooms/over`);
     expect(answer).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n/);
     // RFC 6455, 1.3: the answer to this key.
     expect(answer).toContain("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    expect(answer).toContain("ended");
+    expect(answer).toMatch(/\r\n\r\n.{2}global,group,route.{4}ended$/s);
   });
 
   test.each([
-    ["/rooms/members", 401, "Unauthorized"],
-    ["/rooms/none", 404, "Not Found"],
-  ])("%s is a %i with its body", async (path, status, reason) => {
-    await using site = await siteOf(rooms());
+    ["/rooms/members", 401, "Unauthorized", "sign in first"],
+    ["/rooms/closed", 403, "Forbidden", "global,group,route is closed"],
+    ["/rooms/none", 404, "Not Found", "Not Found"],
+    ["/rooms/broken", 500, "Internal Server Error", "Internal Server Error"],
+  ])("%s is a %i with its body", async (path, status, reason, body) => {
+    const app = rooms();
+    app.silent = true;
+    await using site = await siteOf(app);
     const answer = await curl(...upgrade, site.url + path);
-    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} ${reason}\\r\\n`));
-    expect(answer).toMatch(/\r\nConnection: close\r\n/i);
+    const [head = "", ...rest] = answer.split("\r\n\r\n");
+    expect(head).toMatch(new RegExp(`^HTTP/1\\.1 ${status} ${reason}\\r\\n`));
+    expect(head).toMatch(/\r\nConnection: close(\r\n|$)/i);
+    expect(rest).toEqual([body]);
   });
 
   test("a page of another origin is a 403", async () => {
