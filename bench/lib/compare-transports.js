@@ -118,7 +118,6 @@ export const compareTransports = async (pairs, options) => {
   });
 
   const p99 = (name) => of(name, ({ paced }) => paced.p99);
-  const late = (name) => median(of(name, ({ paced }) => paced.late));
   const delay = [...raws.map((ours) => ({ ours })), ...pairs].map(({ raw, ours, added }) => {
     const differences = raw ? p99(ours).map((it, round) => it - p99(raw)[round]) : [];
     const half = raw ? median(differences) : 0;
@@ -127,11 +126,9 @@ export const compareTransports = async (pairs, options) => {
       fixed(median(of(ours, ({ paced }) => paced.rate))),
       fixed(median(of(ours, ({ paced }) => paced.p50))),
       fixed(median(p99(ours))),
-      fixed(late(ours)),
+      fixed(median(of(ours, ({ paced }) => paced.late))),
       ...(raw ? [raw, fixed(half), leastToMost(differences)] : ["", "", ""]),
-      ...(added
-        ? [fixed(added), late(raw) < added ? verdict(half < added) : "too busy"]
-        : ["", ""]),
+      ...(added ? [fixed(added), verdict(half < added)] : ["", ""]),
     ];
   });
 
