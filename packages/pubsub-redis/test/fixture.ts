@@ -1,7 +1,7 @@
-import type { Gap, Message, PubSub, PubSubError, SubscribeOptions } from "@lanai/pubsub";
-import { textOf } from "@lanai/pubsub/backend";
 import { type RedisPubSubOptions, redisPubSub } from "@lanai/pubsub-redis";
 import { Redis } from "ioredis";
+
+export { listen } from "../../pubsub/test/listen.ts";
 
 /** A backend on a port of loopback, and the client that it was given. */
 export const openBackend = (port: number, options: RedisPubSubOptions = {}) => {
@@ -16,29 +16,6 @@ export const openBackend = (port: number, options: RedisPubSubOptions = {}) => {
       client.disconnect();
     },
   };
-};
-
-/** A subscription, and all that it was told. */
-export const listen = async (
-  backend: PubSub,
-  subject: string,
-  options: SubscribeOptions & { readonly handle?: (message: Message) => unknown } = {},
-) => {
-  const { handle, ...others } = options;
-  const messages: Message[] = [];
-  const texts: string[] = [];
-  const gaps: Gap[] = [];
-  const errors: PubSubError[] = [];
-  const subscription = await backend.subscribe(
-    subject,
-    (message) => {
-      messages.push(message);
-      texts.push(textOf(message.data));
-      return handle?.(message);
-    },
-    { onGap: (gap) => gaps.push(gap), onError: (error) => errors.push(error), ...others },
-  );
-  return { subscription, messages, texts, gaps, errors };
 };
 
 export const numbers = (first: number, last: number): string[] =>

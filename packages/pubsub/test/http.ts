@@ -1,27 +1,6 @@
-import { Agent, type ClientRequest, type IncomingMessage, request, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import type Koa from "koa";
+import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 
-/** A Koa app on a free port of loopback, closed by `await using`. */
-export interface Served extends AsyncDisposable {
-  readonly url: string;
-  readonly server: Server;
-}
-
-export async function serve(app: Koa): Promise<Served> {
-  const server = app.listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    server,
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
-}
+export { serve } from "../../session/test/http.ts";
 
 /** One request on a connection of its own, that can be cut. */
 export interface Client {

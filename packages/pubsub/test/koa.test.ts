@@ -4,8 +4,8 @@ import { type Bus, createPubSub, memoryPubSub, type PubSub, pubsub } from "@lana
 import type Koa from "koa";
 import type { Context, Middleware } from "koa";
 import { describe, expect, test } from "vitest";
+import { koaVersions } from "../../session/test/koa-versions.ts";
 import { type Client, open, serve } from "./http.ts";
-import { koaVersions } from "./koa-versions.ts";
 import { until } from "./until.ts";
 import { watch } from "./watched.ts";
 
