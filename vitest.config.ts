@@ -1,11 +1,32 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+
+const SERVERS = "**/*.server.test.ts";
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["@lanai/source"] } },
   test: {
-    include: ["{packages,examples}/*/test/**/*.test.ts", "scripts/test/**/*.test.ts"],
     // Deadlines of protocols are in the tests; this one is for a machine that is busy.
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
+    // One more than there are cores: a file that waits for a server leaves its core to another.
+    maxWorkers: availableParallelism() + 1,
+    // Projects start in the order of their names: the long files, which wait for servers, come first,
+    // and those that only compute fill what they leave.
+    projects: [
+      {
+        extends: true,
+        test: { name: "servers", include: [`{packages,examples,scripts}/${SERVERS}`] },
+      },
+      {
+        extends: true,
+        test: {
+          name: "units",
+          include: ["{packages,examples}/*/test/**/*.test.ts", "scripts/test/**/*.test.ts"],
+          exclude: [SERVERS],
+        },
+      },
+    ],
   },
 });

@@ -1,11 +1,14 @@
 // The benchmark: `npm run bench`, see README.md.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { record } from "../scripts/evidence/record.js";
 import { startRedis } from "../scripts/services/redis.ts";
 import { correctness } from "./correctness.js";
+import { growth } from "./growth.js";
 import { http } from "./http.js";
 import { about } from "./lib/about.js";
 import { closeConnections } from "./lib/browser.js";
+import { draw } from "./lib/chart.js";
 import { REDIS_CPU } from "./lib/config.js";
 import { isOurs, needsRedis, variantNames } from "./lib/variants.js";
 import { memory } from "./memory.js";
@@ -16,6 +19,8 @@ import { pubsubRedis } from "./pubsub-redis.js";
 import { redis } from "./redis.js";
 import { size } from "./size.js";
 import { smoke } from "./smoke.js";
+import { storm } from "./storm.js";
+import { tabs } from "./tabs.js";
 
 const PARTS = {
   http,
@@ -27,8 +32,11 @@ const PARTS = {
   pubsub,
   "pubsub-nats": pubsubNats,
   "pubsub-redis": pubsubRedis,
+  growth,
+  tabs,
+  storm,
 };
-const ON_REDIS = ["redis", "size", "pubsub-redis"];
+const ON_REDIS = ["redis", "size", "pubsub-redis", "growth", "storm"];
 
 /** `expiry`: for how many milliseconds at most sessions are watched while they expire. */
 const full = {
@@ -36,18 +44,22 @@ const full = {
   seconds: 2,
   warm: 2,
   times: 3,
+  processes: 5,
   sessions: 1_000_000,
   compare: 200_000,
   expiry: 120_000,
+  tabs: 10_000,
 };
 const quick = {
   rounds: 1,
   seconds: 1,
   warm: 1,
   times: 1,
+  processes: 1,
   sessions: 100_000,
   compare: 20_000,
   expiry: 5_000,
+  tabs: 1_000,
 };
 const quickVariants = variantNames.filter(
   (it) => isOurs(it) || /^koa-session-(mem|redis)$/.test(it),
@@ -87,6 +99,7 @@ const readArguments = (args) => {
     if (values[option] !== undefined) options[option] = count(option, values[option]);
   }
   return {
+    isWhole: !values.quick && variants.length === 0,
     parts: parts.length > 0 ? parts : Object.keys(PARTS),
     variants: variants.length > 0 ? variants : values.quick ? quickVariants : variantNames,
     options,
@@ -107,16 +120,24 @@ const startServer = async () => {
 const results = new URL("results/", import.meta.url);
 
 const bench = async () => {
-  const { parts, variants, options } = readArguments(process.argv.slice(2));
+  const { isWhole, parts, variants, options } = readArguments(process.argv.slice(2));
   mkdirSync(results, { recursive: true });
   console.log(`${about()}\n`);
   await using server = parts.some((it) => ON_REDIS.includes(it)) ? await startServer() : undefined;
   await smoke(variants.filter((it) => server !== undefined || !needsRedis(it)));
   for (const part of parts) {
-    const { text, data } = await PARTS[part](variants, options);
+    const { text, data, isTooNoisy = false, charts = [] } = await PARTS[part](variants, options);
     console.log(`## ${part}\n\n${text}\n`);
     writeFileSync(new URL(`${part}.md`, results), `${about()}\n\n${text}\n`);
     writeFileSync(new URL(`${part}.json`, results), JSON.stringify(data, null, 1));
+    const drawn = Object.fromEntries(charts.map((chart) => [chart.name, draw(chart)]));
+    for (const [name, themes] of Object.entries(drawn)) {
+      for (const [theme, svg] of Object.entries(themes)) {
+        writeFileSync(new URL(`${part}-${name}-${theme}.svg`, results), svg);
+      }
+    }
+    // What was left out for speed would be missing as evidence.
+    if (isWhole) record(part, { about: about(), text, isTooNoisy, charts: drawn });
   }
   closeConnections();
 };

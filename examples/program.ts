@@ -9,7 +9,7 @@ const START_TIMEOUT = 20_000;
 
 /**
  * Runs a program of an example as its users do, in a process of its own with `PORT`, until it
- * answers there; disposed, it is killed.
+ * answers there; disposed, it is killed, and `stop` asks it to end and resolves to its exit code.
  *
  * @param folder - The example.
  * @param program - The program's path in it.
@@ -19,7 +19,7 @@ export async function startProgram(
   program: string,
   port: number,
   env: Readonly<Record<string, string>>,
-): Promise<AsyncDisposable> {
+): Promise<AsyncDisposable & { stop(): Promise<number | null> }> {
   const conditions = areBuilt(folder) ? [] : ["--conditions=@lanai/source"];
   const child = spawn(process.execPath, [...conditions, program], {
     cwd: folder,
@@ -38,7 +38,15 @@ export async function startProgram(
     }
     await wait(20);
   }
-  return { [Symbol.asyncDispose]: () => end(child) };
+  return {
+    async stop() {
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+      return child.exitCode;
+    },
+    [Symbol.asyncDispose]: () => end(child),
+  };
 }
 
 const answers = (port: number): Promise<boolean> =>

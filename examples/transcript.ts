@@ -41,14 +41,14 @@ export class Shell {
   readonly #to: string;
   readonly #jars: Map<string, Map<string, string>> = new Map();
 
-  /** Addresses that begin with `from`, in a README, are asked at `to`. */
+  /** Where a README says `from`, also in a header, the commands use `to`. */
   constructor(from: string, to: string) {
     this.#from = from;
     this.#to = to;
   }
 
   async run(line: string): Promise<string> {
-    const [command = "", filter] = line.split(" | ");
+    const [command = "", filter] = line.replaceAll(this.#from, this.#to).split(" | ");
     const [program, ...words] = wordsOf(command);
     if (program === "cp") {
       const [from = "", to = ""] = words;
@@ -66,7 +66,7 @@ export class Shell {
 
   async #curl({ head, method, data, load, save, headers, url }: Options): Promise<string> {
     const pairs = load === undefined ? [] : [...this.#jar(load)];
-    const sent = request(url.replace(this.#from, this.#to), {
+    const sent = request(url, {
       method: method ?? (data === undefined ? "GET" : "POST"),
       headers: {
         Accept: "*/*",
@@ -119,7 +119,7 @@ function optionsOf(words: readonly string[]): Options {
     else if (word === "-b") options.load = next();
     else if (word === "-c") options.save = next();
     else if (word === "-H") {
-      const [name = "", value = ""] = next().split(/: */);
+      const [, name = "", value = ""] = /^([^:]*): *(.*)$/.exec(next()) ?? [];
       options.headers[name] = value;
     } else if (word.startsWith("http://")) options.url = word;
     else if (word !== "-s") throw new Error(`unknown option of curl: ${word}`);

@@ -24,13 +24,7 @@ const bench = async (args) => {
   checkTools();
   await install();
   await install(join(root, "bench"));
-  const ours = [
-    "packages/session-redis",
-    "packages/session-sqlite",
-    "packages/pubsub-nats",
-    "packages/pubsub-redis",
-  ];
-  const built = await runNode(["node_modules/typescript/bin/tsc", "-b", ...ours]);
+  const built = await runNode(["node_modules/typescript/bin/tsc", "-b"]);
   return built === 0 ? runNode(["bench/run.js", ...args]) : built;
 };
 

@@ -1,6 +1,6 @@
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -100,44 +100,87 @@ const withLock = async (root, work) => {
     await sleep(200);
   }
   try {
-    return work();
+    return await work();
   } finally {
     rmSync(lock, { force: true });
   }
 };
 
-const npm = (root, args, PATH) => {
+const namesIn = (folder) => (existsSync(folder) ? readdirSync(folder) : []);
+
+/** How many packages are in a `node_modules`, those of scopes included. */
+const countPackages = (folder) =>
+  namesIn(folder).reduce((sum, name) => {
+    if (name.startsWith(".")) return sum;
+    return sum + (name.startsWith("@") ? namesIn(join(folder, name)).length : 1);
+  }, 0);
+
+/** One line that says how far the install is; where that is no terminal, it is written once. */
+const showProgress = (root, output) => {
+  const total = Object.keys(packagesOf(join(root, "package-lock.json"))).filter((path) =>
+    /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path),
+  ).length;
+  const start = performance.now();
+  if (!output.isTTY) {
+    output.write(`Installing ${total} packages …\n`);
+    return () => {};
+  }
+  const show = () => {
+    const count = Math.min(countPackages(join(root, "node_modules")), total);
+    const seconds = Math.round((performance.now() - start) / 1000);
+    output.write(`\r\x1b[KInstalling: ${count} of ${total} packages, ${seconds} s`);
+  };
+  show();
+  const timer = setInterval(show, 250);
+  return () => {
+    clearInterval(timer);
+    output.write("\r\x1b[K");
+  };
+};
+
+/** Runs npm, and keeps what it writes to itself unless it fails. */
+const npm = async (root, args, PATH) => {
   // Without dev dependencies (NODE_ENV=production) and optional ones nothing here would run.
   const include = ["--include=dev", "--include=optional"];
-  const { error, status } = spawnSync("npm", [...args, ...include, "--no-audit", "--no-fund"], {
+  const quiet = ["--no-audit", "--no-fund", "--no-progress", "--loglevel=error"];
+  const child = spawn("npm", [...args, ...include, ...quiet], {
     cwd: root,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, PATH },
   });
-  if (error?.code === "ENOENT")
-    throw new Error("npm was not found on PATH. Install Node with npm.");
-  if (error) throw error;
-  if (status !== 0) {
+  let written = "";
+  for (const output of [child.stdout, child.stderr]) output.on("data", (text) => (written += text));
+  const code = await new Promise((resolve, reject) => {
+    child.once("close", resolve);
+    child.once("error", (error) => {
+      const missing = "npm was not found on PATH. Install Node with npm.";
+      reject(error.code === "ENOENT" ? new Error(missing) : error);
+    });
+  });
+  if (code !== 0) {
     throw new Error(
-      `npm ${args[0]} failed; npm says why above. The first set-up needs npm's registry: if this machine\n` +
+      `${written}npm ${args[0]} failed; npm says why above. The first set-up needs npm's registry: if this machine\n` +
         "is offline or behind a proxy, see `npm config get registry proxy https-proxy`.",
     );
   }
 };
 
-/** Installs what `package-lock.json` names, unless it is there already. */
-export const install = async (root = workspace) => {
+/** Installs what `package-lock.json` names, unless it is there already; `output` gets one line. */
+export const install = async (root = workspace, output = process.stdout) => {
   if (isInstalled(root)) return;
-  await withLock(root, () => {
+  await withLock(root, async () => {
     if (isInstalled(root)) return;
-    console.log("Installing the workspace (npm ci) …");
-    const { PATH } = process.env;
-    npm(root, ["ci"], PATH);
-    if (isInstalled(root)) return;
-    // npm leaves out a platform's packages that ask for another Node than it runs on; on the
-    // workspace's own, which is here now, it takes them.
-    console.log("Adding what npm has left out …");
-    const own = join(workspace, "node_modules/node/bin");
-    npm(root, ["install", "--no-save"], [own, PATH].join(delimiter));
+    const hide = showProgress(root, output);
+    try {
+      const { PATH } = process.env;
+      await npm(root, ["ci"], PATH);
+      if (isInstalled(root)) return;
+      // npm leaves out a platform's packages that ask for another Node than it runs on; on the
+      // workspace's own, which is here now, it takes them.
+      const own = join(workspace, "node_modules/node/bin");
+      await npm(root, ["install", "--no-save"], [own, PATH].join(delimiter));
+    } finally {
+      hide();
+    }
   });
 };

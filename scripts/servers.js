@@ -12,6 +12,8 @@ const programs = [
   { name: "redis-server", otherNames: ["valkey-server"], debian: "redis-server", brew: "redis" },
   { name: "postgres", debian: "postgresql", brew: "postgresql" },
   { name: "initdb", debian: "postgresql", brew: "postgresql" },
+  { name: "pg_basebackup", debian: "postgresql", brew: "postgresql" },
+  { name: "pgbouncer", debian: "pgbouncer", brew: "pgbouncer" },
   { name: "nats-server", debian: "nats-server", brew: "nats-server" },
   {
     name: "chromium",
@@ -34,6 +36,11 @@ const programs = [
     pip: "websockets",
   },
   { name: "curl", debian: "curl", brew: "curl" },
+  { name: "openssl", debian: "openssl", brew: "openssl" },
+  { name: "nginx", debian: "nginx", brew: "nginx" },
+  { name: "spin", debian: "spin", brew: "spin" },
+  // What spin makes of a model is a program in C.
+  { name: "cc", otherNames: ["gcc", "clang"], debian: "gcc libc6-dev", brew: "gcc" },
 ];
 
 const isExecutable = (path) => {

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "./node.js";
 import { tally } from "./reports.js";
+import { RUNTIMES, reportOf } from "./runtimes/list.js";
 
 const readReport = (file) => {
   try {
@@ -29,6 +30,11 @@ const { passed, problems } = tally(steps, [
     step: "test:examples",
     name: `examples/${name}`,
     report: readReport(join(reports, "examples", `${name}.json`)),
+  })),
+  ...RUNTIMES.map((runtime) => ({
+    step: "runtimes",
+    name: runtime.name,
+    report: readReport(join(root, reportOf(runtime))),
   })),
 ]);
 for (const problem of problems) console.log(problem);

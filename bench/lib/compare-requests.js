@@ -6,11 +6,13 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Browser } from "./browser.js";
 import { cpuSeconds, startVariant } from "./child.js";
-import { HOST, LOAD_CPUS, PORT } from "./config.js";
+import { HOST, LOAD_CPUS, PORT, SERVER_CPU } from "./config.js";
 import { keepAwake } from "./keep-awake.js";
+import { judgeNoise, watchCore } from "./noise.js";
+import { progress } from "./progress.js";
 import { SCENARIOS } from "./scenarios.js";
 import { fixed, median, table } from "./text.js";
-import { isBare } from "./variants.js";
+import { isBare, isOurs } from "./variants.js";
 
 const run = promisify(execFile);
 const script = fileURLToPath(new URL("rotate-cookies.lua", import.meta.url));
@@ -19,7 +21,16 @@ const CONNECTIONS = 64;
 const SESSIONS = 256;
 const load = async (url, { path, cookies }, cookieFile, seconds) => {
   const { stdout } = await run("taskset", [
-    ...["-c", LOAD_CPUS, "wrk", "-t2", `-c${CONNECTIONS}`, `-d${seconds}s`, "--timeout", "5s"],
+    ...[
+      "-c",
+      LOAD_CPUS,
+      "wrk",
+      `-t${LOAD_CPUS.split(",").length}`,
+      `-c${CONNECTIONS}`,
+      `-d${seconds}s`,
+      "--timeout",
+      "5s",
+    ],
     ...["-s", script, url, "--", path, cookies ? cookieFile : "-"],
   ]);
   return JSON.parse(stdout.slice(stdout.lastIndexOf("JSON{") + 4));
@@ -45,6 +56,7 @@ const start = async (name, port, folder) => {
 
 const sample = async ({ name, server, cookieFile, url }, scenario, { warm, seconds }) => {
   await load(url, SCENARIOS[scenario], cookieFile, warm);
+  const disturbance = watchCore(SERVER_CPU);
   const before = cpuSeconds(server.pid);
   const result = await load(url, SCENARIOS[scenario], cookieFile, seconds);
   const cpu = cpuSeconds(server.pid) - before;
@@ -55,11 +67,13 @@ const sample = async ({ name, server, cookieFile, url }, scenario, { warm, secon
     cpuMicros: (cpu / result.requests) * 1e6,
     p99: result.p99,
     errors: result.errors,
+    disturbed: disturbance(cpu),
   };
 };
 
 /** Every server in turn, another one first each round. */
 const measureScenario = async (scenario, round, names, folder, options) => {
+  const { advance } = options;
   const running = [];
   const samples = [];
   try {
@@ -68,9 +82,7 @@ const measureScenario = async (scenario, round, names, folder, options) => {
       const variant = running[(i + round) % running.length];
       const taken = { round, ...(await sample(variant, scenario, options)) };
       samples.push(taken);
-      console.error(
-        `round ${round} ${scenario} ${taken.name}: ${fixed(taken.perSecond)} requests/s`,
-      );
+      advance(`round ${round} ${scenario} ${taken.name}: ${fixed(taken.perSecond)} requests/s`);
     }
     return samples;
   } finally {
@@ -131,6 +143,19 @@ const scenarioTable = (samples, base, names, scenario) => {
   return `### ${scenario}: ${SCENARIOS[scenario].label}\n\n${table(head, rows)}`;
 };
 
+const chartOf = (samples, base, names, scenario) => {
+  const rows = names
+    .filter((name) => name !== base)
+    .map((name) => ({
+      label: name,
+      value: summarize(samples, base, name, scenario).ratio,
+      isOurs: isOurs(name),
+    }))
+    .sort((one, other) => other.value - one.value);
+  const title = `${SCENARIOS[scenario].label}: requests a second, as a part of ${base}'s`;
+  return { name: scenario, kind: "bars", title, rows, format: (value) => fixed(value, 2) };
+};
+
 const verdicts = (samples, base, { name, ratios }, scenarios) =>
   scenarios
     .filter((scenario) => scenario in ratios)
@@ -149,14 +174,25 @@ export const compareRequests = async (base, variants, target, options) => {
   const { rounds, seconds, warm, scenarios: letters } = options;
   const names = [...new Set([base, ...variants])];
   const scenarios = [...letters];
-  const samples = await measure(names, scenarios, rounds, { seconds, warm });
+  const advance = progress(names.length * scenarios.length * rounds);
+  const samples = await measure(names, scenarios, rounds, { seconds, warm, advance });
   const failed = samples.filter((it) => it.errors > 0).map((it) => `${it.name} ${it.scenario}`);
   if (failed.length > 0) throw new Error(`Requests failed: ${failed.join(", ")}`);
 
+  const noise = judgeNoise(samples.map(({ disturbed }) => disturbed));
   const sections = [
+    noise.text,
     `Medians of ${rounds} rounds of ${seconds} s, each after ${warm} s and with new servers; ${CONNECTIONS} connections, ${SESSIONS} sessions. The ratio is to ${base} in the same round.`,
     ...scenarios.map((scenario) => scenarioTable(samples, base, names, scenario)),
-    ...(names.includes(target.name) ? [verdicts(samples, base, target, scenarios)] : []),
+    // What a noisy run says of a target is nothing.
+    ...(names.includes(target.name) && !noise.isTooNoisy
+      ? [verdicts(samples, base, target, scenarios)]
+      : []),
   ];
-  return { text: sections.join("\n\n"), data: samples };
+  return {
+    text: sections.join("\n\n"),
+    data: samples,
+    isTooNoisy: noise.isTooNoisy,
+    charts: scenarios.map((scenario) => chartOf(samples, base, names, scenario)),
+  };
 };

@@ -1,4 +1,5 @@
-// A process of pubsub.js: `publish <variant> <seconds>` or `match <variant> <subscriptions>`.
+// A process of pubsub.js and growth.js: `publish <variant> <seconds>`, `match <variant> <subscriptions>` or
+// `round <subscriptions>`, which needs --expose-gc.
 import { EventEmitter } from "node:events";
 import { createPubSub } from "@lanai/pubsub";
 import { SubjectIndex } from "@lanai/pubsub/backend";
@@ -151,9 +152,52 @@ const match = (name, count, wildcards) => {
   return { rate, matched, add: Math.min(...add), remove: Math.min(...remove) };
 };
 
+const heapUsed = () => {
+  globalThis.gc();
+  return process.memoryUsage().heapUsed;
+};
+
+/** Rounds without a collection in between: what they allocate fits the young generation. */
+const ROUNDS = 200;
+
+/**
+ * On a bus that has `count` subscriptions, each of a subject of its own: what a round of subscribe,
+ * publish and unsubscribe takes and allocates, what a publish does, and what holds each subscription.
+ */
+const round = async (count) => {
+  const bus = createPubSub();
+  const before = heapUsed();
+  for (let i = 0; i < count; i++) await bus.subscribe(`app.room${i}.said`, receive);
+  const held = (heapUsed() - before) / count;
+  const subject = `app.room${count >> 1}.said`;
+  const all = async () => {
+    const subscription = await bus.subscribe(subject, receive);
+    await bus.publish(subject, value);
+    await subscription.unsubscribe();
+  };
+  const publish = () => bus.publish(subject, value);
+  // A collection of a large heap takes long, and a median needs few.
+  const passes = count > 10_000 ? 20 : 60;
+  const measure = async (work) => {
+    const times = [];
+    const bytes = [];
+    for (let pass = 0; pass < passes; pass++) {
+      const free = heapUsed();
+      const start = now();
+      for (let i = 0; i < ROUNDS; i++) await work();
+      times.push(((now() - start) / ROUNDS) * 1000);
+      bytes.push((process.memoryUsage().heapUsed - free) / ROUNDS);
+    }
+    const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
+    return { micros: median(times.slice(5)), bytes: median(bytes.slice(5)) };
+  };
+  return { subscriptions: count, held, all: await measure(all), publish: await measure(publish) };
+};
+
 const [, , task, name, size, wildcards] = process.argv;
-const result =
-  task === "publish"
-    ? await publish(name, Number(size))
-    : match(name, Number(size), wildcards === "wildcards");
-process.send(result);
+const tasks = {
+  publish: () => publish(name, Number(size)),
+  match: () => match(name, Number(size), wildcards === "wildcards"),
+  round: () => round(Number(name)),
+};
+process.send(await tasks[task]());

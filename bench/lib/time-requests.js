@@ -6,10 +6,13 @@ import { median } from "./text.js";
 import { isBare, loadVariant } from "./variants.js";
 
 const SESSIONS = 256;
-/** Of so many rounds of so many milliseconds the first are to warm up. */
-const ROUNDS = 12;
-const DURATION = 100;
-const WARM_UP = 5;
+/**
+ * Of so many rounds of so many requests the first are to warm up. Not of so much time: on a busy machine
+ * that would be too few requests for the compiler.
+ */
+const ROUNDS = 45;
+const REQUESTS = 2_000;
+const WARM_UP = 15;
 
 /** As much of a socket as a response asks for. */
 class Nowhere extends Writable {
@@ -59,14 +62,12 @@ const cookiesOf = async (name, callback) => {
 const time = async (callback, { path, cookies: wanted }, cookies) => {
   const rounds = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const end = performance.now() + DURATION;
     const before = process.cpuUsage();
-    let requests = 0;
-    for (; performance.now() < end; requests++) {
-      await request(callback, path, wanted ? cookies[requests % SESSIONS] : undefined);
+    for (let n = 0; n < REQUESTS; n++) {
+      await request(callback, path, wanted ? cookies[n % SESSIONS] : undefined);
     }
     const { user, system } = process.cpuUsage(before);
-    if (round >= WARM_UP) rounds.push((user + system) / requests);
+    if (round >= WARM_UP) rounds.push((user + system) / REQUESTS);
   }
   return median(rounds);
 };

@@ -3,4 +3,4 @@ import { sealedStore } from "@lanai/session";
 import { SECRET } from "../lib/config.js";
 import { lanaiApp } from "../lib/lanai-app.js";
 
-export const variant = () => lanaiApp({ store: sealedStore({ keys: [SECRET] }) });
+export const variant = () => lanaiApp({ store: sealedStore({ context: "app", keys: [SECRET] }) });

@@ -10,8 +10,11 @@ CREATE TABLE IF NOT EXISTS "lanai_sessions" (
   absolute double precision NOT NULL,
   expires_at double precision NOT NULL
     GENERATED ALWAYS AS (LEAST(seen_at + idle, started_at + absolute)) STORED,
-  operations text[] COLLATE "C" NOT NULL
+  operations text[] COLLATE "C" NOT NULL,
+  old_keys text[] COLLATE "C" NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 80);
+-- A table that was made before the column existed lacks it.
+ALTER TABLE "lanai_sessions" ADD COLUMN IF NOT EXISTS old_keys text[] COLLATE "C" NOT NULL DEFAULT '{}';
 CREATE INDEX IF NOT EXISTS "lanai_sessions_expires_at" ON "lanai_sessions" (expires_at);
 CREATE INDEX IF NOT EXISTS "lanai_sessions_owners" ON "lanai_sessions" USING gin (owners) WITH (fastupdate = off);
 CREATE TABLE IF NOT EXISTS "lanai_sessions_renewed" (
@@ -20,3 +23,8 @@ CREATE TABLE IF NOT EXISTS "lanai_sessions_renewed" (
   until double precision NOT NULL
 );
 CREATE INDEX IF NOT EXISTS "lanai_sessions_renewed_until" ON "lanai_sessions_renewed" (until);
+-- What an operation has ended is remembered there, too, under a key of its own.
+ALTER TABLE "lanai_sessions_renewed" ADD COLUMN IF NOT EXISTS operation text COLLATE "C";
+ALTER TABLE "lanai_sessions_renewed" ADD COLUMN IF NOT EXISTS owners text[] COLLATE "C";
+CREATE INDEX IF NOT EXISTS "lanai_sessions_renewed_operation" ON "lanai_sessions_renewed" (operation);
+COMMENT ON TABLE "lanai_sessions" IS '@lanai/session-postgres, format 1';

@@ -13,6 +13,8 @@ export interface NatsOptions {
 export interface NatsServer extends AsyncDisposable {
   readonly port: number;
   readonly host: string;
+  /** The address of its monitoring, over HTTP. */
+  readonly monitorUrl: string;
   /** `subsz`, `connz` and the others of its monitoring. */
   monitor(page: string): Promise<Record<string, unknown>>;
   /** Ends it at once, as a crash would; its streams stay. */
@@ -33,6 +35,7 @@ const start = async (port: number, options: NatsOptions): Promise<NatsServer> =>
   const { jetstream = true, config = "" } = options;
   const host = "127.0.0.1";
   const monitorPort = await freePort();
+  const monitorUrl = `http://${host}:${monitorPort}`;
   const folder = temporaryFolder("nats");
   const configFile = join(folder.path, "nats.conf");
   writeFileSync(configFile, config);
@@ -58,8 +61,9 @@ const start = async (port: number, options: NatsOptions): Promise<NatsServer> =>
   return {
     port,
     host,
+    monitorUrl,
     async monitor(page) {
-      const response = await fetch(`http://${host}:${monitorPort}/${page}`);
+      const response = await fetch(`${monitorUrl}/${page}`);
       return (await response.json()) as Record<string, unknown>;
     },
     kill: () => server.kill(),

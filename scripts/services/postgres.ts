@@ -9,6 +9,8 @@ import { onFreePort, ServerProcess, temporaryFolder } from "./server-process.ts"
 export interface PostgresOptions {
   /** Settings of postgresql.conf. Default: none. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** The server that it follows as a hot standby, until `SELECT pg_promote()`. Default: none. */
+  readonly standbyOf?: PostgresServer;
 }
 
 /** A private PostgreSQL on loopback, which keeps its data until `stop`. */
@@ -35,7 +37,7 @@ const INITDB_TIMEOUT = 60_000;
 const RESTART_TIMEOUT = 20_000;
 
 /** PostgreSQL refuses to run as root: whom it runs as then, the package's user or nobody. */
-const unprivileged = (): { uid: number; gid: number } | undefined => {
+export const unprivileged = (): { uid: number; gid: number } | undefined => {
   if (process.getuid?.() !== 0) return undefined;
   const idOf = (user: string, which: "-u" | "-g") =>
     Number(execFileSync("id", [which, user], { stdio: ["ignore", "pipe", "ignore"] }));
@@ -66,16 +68,23 @@ const start = async (port: number, options: PostgresOptions): Promise<PostgresSe
   const server = new ServerProcess({
     program: "postgres",
     folder: folder.path,
-    ready: /database system is ready to accept connections/,
+    ready: /database system is ready to accept (?:read-only )?connections/,
     args: ["-D", data, ...settings.flatMap(([name, value]) => ["-c", `${name}=${value}`])],
     ...user,
   });
   try {
-    execFileSync(
-      programPath("initdb"),
-      ["-D", data, "-U", "lanai", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-      { ...user, cwd: folder.path, stdio: "pipe", timeout: INITDB_TIMEOUT },
-    );
+    const [program, ...args] = options.standbyOf
+      ? [
+          ...["pg_basebackup", "-D", data, "-U", "lanai", "-h", host],
+          ...["-p", `${options.standbyOf.port}`, "-R", "--checkpoint=fast", "--no-sync"],
+        ]
+      : ["initdb", "-D", data, ..."-U lanai -A trust -E UTF8 --locale=C --no-sync".split(" ")];
+    execFileSync(programPath(program as string), args, {
+      ...user,
+      cwd: folder.path,
+      stdio: "pipe",
+      timeout: INITDB_TIMEOUT,
+    });
     await server.start();
   } catch (error) {
     folder.remove();

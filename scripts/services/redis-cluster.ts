@@ -47,6 +47,9 @@ const join = async (nodes: readonly RedisServer[], buses: readonly number[]) => 
       const [first, next] = [n, n + 1].map((part) => Math.floor((part * SLOTS) / NODES));
       await client.call("CLUSTER", "ADDSLOTSRANGE", `${first}`, `${Number(next) - 1}`);
       await client.call("CLUSTER", "SET-CONFIG-EPOCH", `${n + 1}`);
+    }
+    // Only now: a node that knows another one takes no epoch any more.
+    for (const [n, client] of clients.entries()) {
       for (const [other, { host, port }] of nodes.entries()) {
         if (other > n) await client.call("CLUSTER", "MEET", host, `${port}`, `${buses[other]}`);
       }

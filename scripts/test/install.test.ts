@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { install, isInstalled, lockOf } from "../install.js";
+import { until } from "../testing/until.ts";
 
 const koa = { version: "3.3.0", integrity: "sha512-a" };
 const roots: string[] = [];
@@ -101,13 +102,19 @@ describe("an install", () => {
     const root = tree(binding, undefined, Object.keys(binding));
     for (const [call, packages] of Object.entries(left))
       writeFileSync(join(root, call), JSON.stringify({ packages }));
-    const npm =
-      '#!/bin/sh\necho "$1 $(command -v node)" >> calls\ncp "$1" node_modules/.package-lock.json\n';
+    const npm = `#!/bin/sh
+echo "$1 $(command -v node)" >> calls
+echo "npm warn EBADENGINE"; echo "npm error why" >&2
+cp "$1" node_modules/.package-lock.json
+`;
     writeFileSync(join(root, "npm"), npm, { mode: 0o755 });
     vi.stubEnv("PATH", [root, process.env.PATH].join(delimiter));
     vi.stubEnv("TMPDIR", root);
     const told = vi.spyOn(console, "log").mockImplementation(() => {});
-    return { root, told, calls: () => readFileSync(join(root, "calls"), "utf8").split("\n") };
+    const written: string[] = [];
+    const output = { isTTY: false, write: (text: string) => void written.push(text) };
+    const calls = () => readFileSync(join(root, "calls"), "utf8").split("\n");
+    return { root, told, written, output, calls };
   };
 
   afterEach(() => {
@@ -116,15 +123,15 @@ describe("an install", () => {
   });
 
   test("is one call of npm where that leaves nothing out, and none the next time", async () => {
-    const { root, calls } = prepared({ ci: binding, install: {} });
-    await install(root);
-    await install(root);
+    const { root, output, calls } = prepared({ ci: binding, install: {} });
+    await install(root, output);
+    await install(root, output);
     expect(calls()).toEqual([expect.stringMatching(/^ci /), ""]);
   });
 
   test("adds, on the workspace's Node, what npm leaves out on an older one", async () => {
-    const { root, calls } = prepared({ ci: {}, install: binding });
-    await install(root);
+    const { root, output, calls } = prepared({ ci: {}, install: binding });
+    await install(root, output);
     const own = join(import.meta.dirname, "../../node_modules/node/bin/node");
     expect(calls()).toEqual([expect.stringMatching(/^ci /), `install ${own}`, ""]);
     expect(isInstalled(root)).toBe(true);
@@ -134,23 +141,44 @@ describe("an install", () => {
     { left: "by a process that has ended", pid: `${spawnSync(process.execPath, ["-v"]).pid}` },
     { left: "empty, long ago", pid: "" },
   ])("takes over a lock that was left $left", async ({ pid }) => {
-    const { root, calls } = prepared({ ci: binding, install: {} });
+    const { root, output, calls } = prepared({ ci: binding, install: {} });
     writeFileSync(lockOf(root), pid);
     if (pid === "") utimesSync(lockOf(root), 0, 0);
-    await install(root);
+    await install(root, output);
     expect(calls()).toHaveLength(2);
     expect(existsSync(lockOf(root))).toBe(false);
   });
 
   test("waits for one that is under way, and says for which", async () => {
-    const { root, told } = prepared({ ci: binding, install: {} });
+    const { root, output, told } = prepared({ ci: binding, install: {} });
     writeFileSync(lockOf(root), `${process.pid}`);
-    const installing = install(root);
-    await vi.waitFor(() => expect(told).toHaveBeenCalled());
+    const installing = install(root, output);
+    await until(() => expect(told).toHaveBeenCalled());
     expect(existsSync(join(root, "calls"))).toBe(false);
     expect(told.mock.calls).toEqual([[expect.stringContaining(`process ${process.pid}`)]]);
     rmSync(lockOf(root));
     await installing;
     expect(isInstalled(root)).toBe(true);
+  });
+
+  test("is one line, whatever npm writes", async () => {
+    const { root, output, written } = prepared({ ci: binding, install: {} });
+    await install(root, output);
+    expect(written).toEqual(["Installing 1 packages …\n"]);
+  });
+
+  test("is, on a terminal, a line that counts, and is gone when all is there", async () => {
+    const { root, output, written } = prepared({ ci: binding, install: {} });
+    await install(root, { ...output, isTTY: true });
+    expect(written.at(0)).toContain("Installing: 1 of 1 packages, ");
+    expect(written.at(-1)).toBe("\r\x1b[K");
+  });
+
+  test("that fails says what npm wrote, and where to look", async () => {
+    const { root, output } = prepared({ ci: binding, install: {} });
+    rmSync(join(root, "ci"));
+    const failing = install(root, output);
+    await expect(failing).rejects.toThrow(/npm error why[\s\S]+npm ci failed; npm says why above/);
+    expect(existsSync(lockOf(root))).toBe(false);
   });
 });

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { onFreePort } from "../services/server-process.ts";
+import { until } from "../testing/until.ts";
 
 const isListening = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
@@ -22,14 +23,11 @@ test("a server and its files end with the process that started it, though that w
   expect(await isListening(port)).toBe(true);
   expect(existsSync(folder)).toBe(true);
   child.kill("SIGKILL");
-  await vi.waitFor(
-    async () => {
-      expect(await isListening(port)).toBe(false);
-      expect(existsSync(folder)).toBe(false);
-    },
-    { timeout: 10_000 },
-  );
-}, 20_000);
+  await until(async () => {
+    expect(await isListening(port)).toBe(false);
+    expect(existsSync(folder)).toBe(false);
+  });
+});
 
 test("a port that is taken between finding it and using it is no failure", async () => {
   const tried: number[] = [];

@@ -1,60 +1,84 @@
-import { once } from "node:events";
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import { connect, type Line } from "@lanai/browser";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { WebSocket } from "ws";
+import { hostOf } from "../../../packages/channels/test/page.ts";
 import { freePort } from "../../../scripts/services/server-process.ts";
 import { startProgram } from "../../program.ts";
-import { Shell, transcript } from "../../transcript.ts";
+import type { Live } from "../src/main.ts";
 
-let program: AsyncDisposable;
+const browser = "../../../packages/browser";
+
+let program: Awaited<ReturnType<typeof startProgram>>;
 let port: number;
+const lines: Line<Live>[] = [];
 
 beforeAll(async () => {
+  // The page imports the built client.
+  execFileSync("npm", ["exec", "--", "tsc", "-b", join(import.meta.dirname, browser)]);
   port = await freePort();
-  program = await startProgram(join(import.meta.dirname, ".."), "src/main.ts", port, {});
+  program = await startProgram(join(import.meta.dirname, ".."), "src/main.ts", port, {
+    DELAY: "0",
+    OVER: "100",
+  });
 }, 30_000);
 
-afterAll(() => program[Symbol.asyncDispose]());
+afterAll(async () => {
+  for (const line of lines) line.close();
+  await program[Symbol.asyncDispose]();
+});
 
-async function signIn(name: string): Promise<string> {
-  const { headers } = await fetch(`http://127.0.0.1:${port}/sign-in/${name}`, { method: "POST" });
-  return headers.getSetCookie()[0]?.split(";")[0] ?? "";
+const visit = async (path: string, method: string): Promise<string> => {
+  const { headers } = await fetch(`http://127.0.0.1:${port}${path}`, { method });
+  return headers
+    .getSetCookie()
+    .map((it) => it.split(";")[0])
+    .join("; ");
+};
+
+function enter(cookie: string, id: string) {
+  const line = connect<Live>(`http://127.0.0.1:${port}/live`, { host: hostOf(cookie) });
+  lines.push(line);
+  const room = line.join("room.:id", { id }, { replay: 50 });
+  const said: string[] = [];
+  room.on("said", ({ by, text }) => said.push(`${by}: ${text}`));
+  return { room, said };
 }
 
-async function enter(headers: Record<string, string>) {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/chat`, { headers });
-  const heard: string[] = [];
-  socket.on("message", (text) => heard.push(String(text)));
-  await once(socket, "open");
-  return { socket, heard };
-}
-
-test("everyone in the room hears everyone, by the name of their session", async () => {
-  const ada = await enter({ Cookie: await signIn("ada") });
-  const grace = await enter({ Cookie: await signIn("grace") });
-  ada.socket.send("hello");
-  await vi.waitFor(() => expect(grace.heard).toEqual(["ada: hello"]));
-  grace.socket.send("hi");
-  await vi.waitFor(() => expect(ada.heard).toEqual(["ada: hello", "grace: hi"]));
-  grace.socket.terminate();
-  ada.socket.terminate();
+test("everyone in the room hears everyone, by the name of their session, also what came before", async () => {
+  const ada = enter(await visit("/sign-in/ada", "POST"), "general");
+  await ada.room.call("say", { text: "hello" });
+  const grace = enter(await visit("/sign-in/grace", "POST"), "general");
+  await grace.room.call("say", { text: "hi" });
+  for (const { said } of [ada, grace]) {
+    await vi.waitFor(() => expect(said).toEqual(["ada: hello", "grace: hi"]));
+  }
+  await vi.waitFor(() =>
+    expect(ada.room.members.map(({ data }) => data.name).sort()).toEqual(["ada", "grace"]),
+  );
+  await expect(ada.room.call("say", { text: "" })).rejects.toMatchObject({
+    code: "ERR_CHANNELS_DATA",
+  });
 });
 
-test("a stranger, and a page of another origin, stay outside", async () => {
-  await expect(enter({})).rejects.toThrow("401");
-  const foreign = { Cookie: await signIn("ada"), Origin: "https://evil.example" };
-  await expect(enter(foreign)).rejects.toThrow("403");
+test("a stranger may connect, and not enter", async () => {
+  const { room } = enter(await visit("/", "GET"), "general");
+  await expect(room.joined).rejects.toMatchObject({ code: "ERR_REFUSED" });
 });
 
-test("the page is there", async () => {
-  const page = await fetch(`http://127.0.0.1:${port}/`);
-  expect(page.headers.get("content-type")).toMatch(/^text\/html/);
-  expect(await page.text()).toContain('new WebSocket("/chat")');
+test("the page and its client are there", async () => {
+  const get = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+  expect(await get("/")).toContain('src="/page.js"');
+  expect(await get("/page.js")).toContain('from "/lanai/index.js"');
+  expect(await get("/lanai/index.js")).toContain("./connect.js");
 });
 
-test("the README's commands print what it says", async () => {
-  const shell = new Shell("http://localhost:3000", `http://127.0.0.1:${port}`);
-  const steps = transcript(new URL("../README.md", import.meta.url));
-  expect(steps.length).toBeGreaterThan(0);
-  for (const { command, output } of steps) expect(await shell.run(command)).toBe(output);
+test("at SIGTERM the pages are sent away, and the program ends by itself", async () => {
+  const line = connect<Live>(`http://127.0.0.1:${port}/live`, {
+    host: hostOf(await visit("/sign-in/ada", "POST")),
+  });
+  lines.push(line);
+  await line.join("room.:id", { id: "general" }).joined;
+  expect(await program.stop()).toBe(0);
+  await vi.waitFor(() => expect(line.state).not.toBe("open"));
 });

@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import Router from "@koa/router";
 import { type Clients, createClients, graphqlWs } from "@lanai/clients";
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions, type Sessions, type Store } from "@lanai/session";
 import { jwtTracker } from "@lanai/session-jwt";
 import { attachUpgrade } from "@lanai/websocket";
@@ -51,6 +52,7 @@ export function graphqlSite(options: { readonly secret: string; readonly store?:
   });
 
   const app = new Koa();
+  app.use(sameOrigin());
   app.use(sessions.middleware());
   app.use(clients.middleware());
   app.use(router.routes());

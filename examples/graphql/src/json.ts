@@ -15,7 +15,11 @@ export async function readJson(ctx: Context): Promise<GraphqlRequest> {
   let bytes = 0;
   for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes > MAX_BYTES) ctx.throw(413, "the query is too long");
+    if (bytes > MAX_BYTES) {
+      // The rest is not read, so the connection can't take another request (RFC 9110, 15.5.14).
+      ctx.res.shouldKeepAlive = false;
+      ctx.throw(413, "the query is too long");
+    }
     chunks.push(chunk);
   }
   try {

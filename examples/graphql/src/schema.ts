@@ -33,7 +33,7 @@ export const schema = buildSchema(`
   }
 `);
 
-/** What every resolver gets: over HTTP the request, on a live connection its listener too. */
+/** The context of every resolver: over HTTP the request, on a live connection its listener too. */
 export interface Context {
   readonly ctx: ExtendableContext;
   readonly listener?: Listener;
@@ -52,7 +52,7 @@ export function rootsOf(clients: Clients) {
   const userOf = (name: string | undefined) =>
     name === undefined ? null : { name, tabs: clients.presence({ user: name }).listeners };
 
-  /** Has all tabs of a browser be told anew: each has a session of its own, and its own state. */
+  /** Lets all tabs of a browser send their state again: each has a session and a state of its own. */
   const tell = async ({ client }: ExtendableContext): Promise<void> => {
     if (client) await clients.send({ client: client.id }, TOLD);
   };
@@ -98,7 +98,7 @@ export function rootsOf(clients: Clients) {
   return { query, mutation, subscription };
 }
 
-/** The state as it is first, then as it is whenever the tab is told. */
+/** Yields the present state, and the new state whenever the tab receives an event. */
 function states<T>(listener: Listener, state: () => T): AsyncIterableIterator<T> {
   const events = listener.events(TOLD, { first: null });
   return {

@@ -68,6 +68,7 @@ class Tab {
       headers: {
         "Content-Type": "application/json",
         cookie: this.browser.cookie,
+        "sec-fetch-site": "same-origin",
         ...(this.token !== undefined && { "Session-ID": this.token }),
       },
       body: JSON.stringify({ query }),
@@ -96,6 +97,15 @@ class Tab {
 
 const AUTH = "subscription { auth { user } }";
 const state = (user: string | null) => ({ auth: { user } });
+
+test("a query that is too long is a 413 that closes the connection, and says so", async () => {
+  const response = await fetch(`${url}/graphql`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Sec-Fetch-Site": "same-origin" },
+    body: JSON.stringify({ query: "x".repeat(70_000) }),
+  });
+  expect([response.status, response.headers.get("Connection")]).toEqual([413, "close"]);
+});
 
 describe("subscribing to auth", () => {
   test("yields the current state first", async () => {

@@ -1,4 +1,5 @@
 import Router from "@koa/router";
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions, memoryStore, type Sessions } from "@lanai/session";
 import Koa, { type Middleware } from "koa";
 
@@ -26,6 +27,7 @@ export function levels(sessions: Sessions = createSessions({ store: memoryStore(
   const app = new Koa();
 
   // Every request.
+  app.use(sameOrigin());
   app.use(step("global 1"));
   app.use(sessions.middleware());
   app.use(step("global 2"));

@@ -1,4 +1,5 @@
 import Router from "@koa/router";
+import { sameOrigin } from "@lanai/same-origin";
 import { session } from "@lanai/session";
 import Koa from "koa";
 
@@ -27,6 +28,7 @@ router.get("/cart", async (ctx) => {
 });
 
 const app = new Koa();
+app.use(sameOrigin());
 app.use(session());
 app.use(router.routes());
 app.listen(3000);

@@ -1,7 +1,7 @@
 import { beforeHead, connectionSignal, keepHeaders } from "@lanai/connection";
 import Koa, { type Context, type Next } from "koa";
 
-/** How long the answer took, sent with it: also with an error, for which Koa clears the headers. */
+/** Sends the time that the response took: also with an error, for which Koa clears the headers. */
 async function serverTiming(ctx: Context, next: Next): Promise<void> {
   const start = performance.now();
   const leave = beforeHead(ctx, () =>

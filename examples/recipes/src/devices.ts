@@ -1,4 +1,5 @@
 import Router from "@koa/router";
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions, memoryStore, requireSession } from "@lanai/session";
 import Koa from "koa";
 
@@ -32,6 +33,7 @@ devices.post("/end-others", async (ctx) => {
 });
 
 const app = new Koa();
+app.use(sameOrigin());
 app.use(sessions.middleware());
 app.use(router.routes());
 app.use(devices.routes());

@@ -1,4 +1,5 @@
 import { subscribe } from "node:diagnostics_channel";
+import { sameOrigin } from "@lanai/same-origin";
 import { type SessionEvent, session } from "@lanai/session";
 import Koa from "koa";
 
@@ -10,6 +11,7 @@ for (const name of ["created", "destroyed", "refused", "unavailable"]) {
 }
 
 const app = new Koa();
+app.use(sameOrigin());
 app.use(session());
 app.use((ctx) => {
   ctx.session.set("seen", new Date());

@@ -1,4 +1,5 @@
 import Router from "@koa/router";
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions, memoryStore } from "@lanai/session";
 import Koa from "koa";
 
@@ -21,6 +22,7 @@ router.get("/count", sessions.preload(), (ctx) => {
 });
 
 const app = new Koa();
+app.use(sameOrigin());
 app.use(sessions.middleware());
 app.use(router.routes());
 app.listen(3000);

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions, memoryStore } from "@lanai/session";
 import Koa from "koa";
 
@@ -14,6 +15,7 @@ async function report(id: string): Promise<void> {
 }
 
 const app = new Koa();
+app.use(sameOrigin());
 app.use(sessions.middleware());
 app.use(async (ctx) => {
   if (ctx.path === "/start") {

@@ -1,4 +1,5 @@
 import Router from "@koa/router";
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions, memoryStore, requireSession } from "@lanai/session";
 import Koa from "koa";
 
@@ -32,6 +33,7 @@ router.post("/sign-out", async (ctx) => {
 });
 
 const app = new Koa();
+app.use(sameOrigin());
 app.use(sessions.middleware());
 app.use(router.routes());
 app.listen(3000);

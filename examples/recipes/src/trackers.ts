@@ -1,3 +1,4 @@
+import { sameOrigin } from "@lanai/same-origin";
 import { cookieTracker, createSessions, firstOf, headerTracker, memoryStore } from "@lanai/session";
 import Koa from "koa";
 
@@ -6,7 +7,8 @@ const tracker = firstOf(cookieTracker({ name: "visit", sameSite: "strict" }), he
 const sessions = createSessions({ store: memoryStore(), tracker });
 
 const app = new Koa();
-app.proxy = true; // Behind a proxy that ends HTTPS: the cookie is then __Host-visit, and Secure.
+app.proxy = true; // Behind a proxy that ends HTTPS: the cookie is then __Host-Http-visit, and Secure.
+app.use(sameOrigin());
 app.use(sessions.middleware());
 app.use((ctx) => {
   const visits = ctx.session.getInt("visits") + 1;

@@ -1,4 +1,5 @@
 import Router from "@koa/router";
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions, memoryStore, requireSession } from "@lanai/session";
 import Koa from "koa";
 
@@ -29,6 +30,7 @@ office.get("/", requireSession({ user: true, property: "staff" }), (ctx) => {
 });
 
 const app = new Koa();
+app.use(sameOrigin());
 app.use(visitors.middleware());
 app.use(office.routes());
 app.listen(3000);

@@ -1,3 +1,4 @@
+import { sameOrigin } from "@lanai/same-origin";
 import { createSessions } from "@lanai/session";
 import Koa from "koa";
 import { openStore } from "./open-store.ts";
@@ -6,6 +7,7 @@ const { STORE = "memory", PORT = "3000" } = process.env;
 
 const start = async () => {
   const app = new Koa();
+  app.use(sameOrigin());
   app.use(createSessions({ store: await openStore(STORE) }).middleware());
 
   app.use(async (ctx) => {

@@ -12,11 +12,14 @@ export const openStore = async (name: string): Promise<Store> => {
     case "memory":
       return memoryStore();
     case "sealed":
-      return sealedStore({ keys: [SECRET] });
+      return sealedStore({ context: "app", keys: [SECRET] });
     case "sqlite":
       return sqliteStore(SQLITE_FILE);
     case "redis": {
-      const redis = new Redis(REDIS_URL, { maxRetriesPerRequest: 1 });
+      const redis = new Redis(REDIS_URL, {
+        maxRetriesPerRequest: 1,
+        reconnectOnError: (error) => (error.message.includes("READONLY") ? 2 : false),
+      });
       redis.on("error", (error) => console.error(`Redis: ${error.message}`));
       return redisStore(redis);
     }

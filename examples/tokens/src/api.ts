@@ -1,11 +1,13 @@
 import cors from "@koa/cors";
 import Router from "@koa/router";
+import { sameOrigin } from "@lanai/same-origin";
 import { requireSession, type Sessions } from "@lanai/session";
 import Koa from "koa";
 
-/** The API. Pages of `origin`, and of no other, may call it and read what it answers. */
+/** The API. Only pages of `origin` may call it and read its responses. */
 export function api(sessions: Sessions, origin: string): Koa {
   const app = new Koa();
+  app.use(sameOrigin({ origins: [origin] }));
   app.use(
     cors({
       origin: (ctx) => (ctx.get("Origin") === origin ? origin : ""),

@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { text } from "node:stream/consumers";
 import { type Bus, token } from "@lanai/pubsub";
+import { sameOrigin } from "@lanai/same-origin";
 import { type Sse, sse } from "@lanai/sse";
 import Koa, { type Context } from "koa";
 
@@ -12,6 +13,7 @@ interface Note {
 /** A page for each path, on which everybody sees what anybody writes, and the last notes on arrival. */
 export function wall(bus: Bus, events: Sse = sse()): Koa {
   const app = new Koa();
+  app.use(sameOrigin());
   app.use(bus.middleware());
   app.use(events);
 
@@ -19,7 +21,8 @@ export function wall(bus: Bus, events: Sse = sse()): Koa {
     const notes = `wall.${token(ctx.path)}`;
     if (ctx.method === "POST") {
       await ctx.pubsub.publish<Note>(notes, await readNote(ctx));
-      ctx.redirect(ctx.path);
+      // Never to "//another.example", which is a path as well.
+      ctx.redirect(ctx.path.replace(/^\/+/, "/"));
     } else if (ctx.accepts("html", "text/event-stream") === "text/event-stream") {
       const since = ctx.lastEventId;
       await ctx.sse(ctx.pubsub.events<Note>(notes, { since, replay: 50 }));

@@ -16,7 +16,10 @@ export async function openBackend(url: string | undefined): Promise<OpenedBacken
     case undefined:
       return { backend: memoryPubSub(), close: async () => {} };
     case "redis": {
-      const redis = new Redis(url as string);
+      const redis = new Redis(url as string, {
+        // After a failover under a living connection: connect again, and send the command again.
+        reconnectOnError: (error) => (error.message.includes("READONLY") ? 2 : false),
+      });
       return { backend: redisPubSub(redis), close: () => redis.quit() };
     }
     case "nats": {

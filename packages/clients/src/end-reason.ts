@@ -1,14 +1,14 @@
 /**
- * Why a listener ended.
+ * The reason of a listener's end.
  *
  * - `terminated`: its session, client or user was, or its session has expired.
  * - `disconnected`: by `disconnect`.
  * - `renewed`: its session has a new id: it should come back with that.
- * - `slow`: it didn't keep up with what was sent to it.
- * - `limit`: there are too many of its session or client.
+ * - `slow`: more messages waited for it than its queue holds.
+ * - `limit`: there are too many of its session or client, or it sent more than its limits allow.
  * - `malformed`: it sent what can't be a message.
- * - `unavailable`: the session's store could not be asked for too long; or it has no session, and its
- *   end may have been missed while the bus was away.
+ * - `unavailable`: the session's store was unreachable for too long; or it has no session, and its end
+ *   may have been missed while the bus was unreachable.
  * - `shutdown`: the server stops.
  * - `left`: the browser closed the connection, or it broke.
  * - `failed`: the connection could not be written to.
@@ -43,6 +43,6 @@ export const CLOSE_CODES: Readonly<Record<EndReason, number>> = {
   failed: 1011,
 };
 
-/** Whether a browser whose connection ended so should connect again. */
+/** Returns whether a browser should reconnect after an end for that reason. */
 export const comesBack = (reason: EndReason): boolean =>
   !["terminated", "disconnected", "malformed"].includes(reason);

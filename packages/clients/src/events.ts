@@ -1,10 +1,11 @@
-import { channel } from "node:diagnostics_channel";
+import { type Events, eventsOf } from "@lanai/connection/events";
 
 /**
- * What live connections look like from outside, on `node:diagnostics_channel`. Subscribe to
- * `lanai:clients:<name>`; nothing is logged by itself. An event holds no secret, token or data.
+ * An event of live connections on `node:diagnostics_channel`, named `lanai:clients:<name>`. Nothing is
+ * logged by itself. An event holds no secret, token or data.
  */
 export interface ClientsEvent {
+  /** The importance: `warn` and `error` deserve attention. */
   readonly level: "info" | "warn" | "error";
   readonly listener?: string;
   /** The public id of the client. */
@@ -12,32 +13,37 @@ export interface ClientsEvent {
   /** The public id of the session. */
   readonly session?: string;
   readonly reason?: string;
+  /** The name of the browser's message, for `unheard`. */
+  readonly event?: string;
   readonly error?: unknown;
 }
 
-export type ClientsEventName =
+const NAMES = [
   /** A listener is live. */
-  | "attached"
+  "attached",
   /** A listener has ended; `reason` says why. */
-  | "ended"
+  "ended",
   /** Messages for a listener were dropped, or it was ended for being slow. */
-  | "slow"
-  /** The bus can't be reached (`reason: 'down'`), or can be again (`'up'`). */
-  | "bus"
+  "slow",
+  /**
+   * A browser's message had no handler when the request's handler had settled (`reason: 'dropped'`), or
+   * when 256 KiB waited for handlers (`'held'`). Once a minute each.
+   */
+  "unheard",
+  /** A note of the bus was refused; `reason` says why. Once a minute each. */
+  "refused",
+  /** The app set caching that would give a browser's client cookie to others. Once a minute. */
+  "cacheable",
+  /** The bus is unreachable (`reason: 'down'`), or reachable again (`'up'`). */
+  "bus",
   /** A handler of a message, or of a presence event, has failed. */
-  | "error";
+  "error",
+] as const;
 
-const named = (name: ClientsEventName) => channel(`lanai:clients:${name}`);
+/** The name of an event on `node:diagnostics_channel`, after `lanai:clients:`. */
+export type ClientsEventName = (typeof NAMES)[number];
 
-const channels = {
-  attached: named("attached"),
-  ended: named("ended"),
-  slow: named("slow"),
-  bus: named("bus"),
-  error: named("error"),
-} as const satisfies Record<ClientsEventName, unknown>;
-
-export function report(name: ClientsEventName, event: ClientsEvent): void {
-  const { [name]: subscribed } = channels;
-  if (subscribed.hasSubscribers) subscribed.publish(event);
-}
+export const events: Events<Record<ClientsEventName, ClientsEvent>> = eventsOf(
+  "lanai:clients",
+  NAMES,
+);

@@ -1,7 +1,11 @@
 import { createSecretKey, generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
+import { request } from "node:http";
 import { createClients, type Listener } from "@lanai/clients";
 import { createSessions, memoryStore } from "@lanai/session";
 import { describe, expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
+import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
 import { Browser } from "./browser.ts";
 import { type Site, type SiteOptions, startSite as startSiteOf } from "./site.ts";
@@ -16,6 +20,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       const [line = ""] = response.headers.getSetCookie();
       expect(line).toMatch(/^cid=[\w-]{43}; Path=\/; Max-Age=34560000; HttpOnly; SameSite=Lax$/);
       expect(response.headers.get("cache-control")).toBe("no-store");
+      expect([...response.headers.keys()].filter((it) => it.startsWith("cache"))).toHaveLength(1);
       const { client } = (await response.json()) as { client: string };
       expect(client).toMatch(/^[\w-]{22}$/);
       expect(line).not.toContain(client);
@@ -57,6 +62,49 @@ describe.each(koaVersions)("%s", (_version, App) => {
         expect(response.headers.getSetCookie().join()).toContain("cid=");
       },
     );
+
+    test.each([
+      ["a value of another", (own: string) => `cid=planted; ${own}`],
+      ["quotes (RFC 6265, 4.1.1)", (own: string) => own.replace(/cid=([^;]*)/, 'cid="$1"')],
+    ])("is known by its cookie beside or in %s", async (_name, cookieOf) => {
+      await using site = await startSite();
+      const browser = new Browser(site);
+      const first = await (await browser.get("/me")).json();
+      const headers = { cookie: cookieOf(browser.cookie) };
+      const response = await new Browser(site).get("/me", { headers });
+      expect(await response.json()).toEqual(first);
+      expect(response.headers.getSetCookie()).toEqual([]);
+    });
+
+    test("gets its cookie from another site where the app says so", async () => {
+      await using site = await startSite({ secure: true, sameSite: "none", partitioned: true });
+      const [line = ""] = (await new Browser(site).get("/me")).headers.getSetCookie();
+      expect(line).toMatch(/; Secure; SameSite=None; Partitioned$/);
+      for (const option of [{ sameSite: "none" }, { partitioned: true }] as const) {
+        const { sessions } = site;
+        expect(() => createClients({ sessions, ...option })).toThrow(/needs secure: true/);
+      }
+    });
+
+    test("gets its cookie in a response that no shared cache stores", async () => {
+      const set = {
+        "Cache-Control": "public, max-age=600",
+        Expires: "Thu, 01 Jan 2099 00:00:00 GMT",
+        "X-Accel-Expires": "600",
+        "CDN-Cache-Control": "max-age=600",
+        "Surrogate-Control": "max-age=600",
+      };
+      await using site = await startSite({
+        route: (ctx) => {
+          ctx.set(set);
+          ctx.body = "shared";
+        },
+      });
+      const { headers } = await new Browser(site).get("/shared");
+      expect(headers.getSetCookie().join()).toContain("cid=");
+      expect(headers.get("cache-control")).toBe("no-store");
+      for (const name of Object.keys(set).slice(1)) expect(headers.has(name)).toBe(false);
+    });
 
     test("finds its sessions by its public id", async () => {
       await using site = await startSite();
@@ -247,6 +295,27 @@ describe.each(koaVersions)("%s", (_version, App) => {
       expect(site.listeners).toEqual([]);
     });
 
+    test("whose upgrade a proxy dropped is a 426 that names the setting, and joins nothing", async () => {
+      await using site = await startSite();
+      const joined: unknown[] = [];
+      site.clients.on("join", (event) => joined.push(event));
+      const { cookie } = await new Browser(site).signIn("ada");
+      for (const accept of ["*/*", "text/event-stream"]) {
+        // Raw, since fetch sends no header of a handshake.
+        const sent = request(`${site.url}/live`, {
+          headers: { cookie, accept, "Sec-WebSocket-Key": "x", "Sec-WebSocket-Version": "13" },
+        }).end();
+        const [response] = await once(sent, "response");
+        expect(response).toMatchObject({ statusCode: 426, headers: { upgrade: "websocket" } });
+        const text = Buffer.concat(await response.toArray()).toString();
+        expect(text).toContain("proxy_set_header Upgrade $http_upgrade");
+      }
+      // One that is live joins.
+      await (await new Browser(site).signIn("bob")).open(site);
+      await until(() => expect(joined).toEqual([expect.objectContaining({ user: "bob" })]));
+      expect(site.listeners).toHaveLength(1);
+    });
+
     test("with the cookie of an earlier page is a listener of that browser", async () => {
       await using site = await startSite();
       const browser = new Browser(site);
@@ -261,7 +330,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       const { headers, session } = await site.sessions.create({ userId: "ada" });
       const browser = new Browser(site);
       await browser.tab("/live", headers).opened;
-      await vi.waitFor(() => expect(site.listeners).toHaveLength(1));
+      await until(() => expect(site.listeners).toHaveLength(1));
       expect(site.listeners[0]).toMatchObject({
         client: undefined,
         session: session.publicId,
@@ -300,7 +369,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       for (const path of ["/live", "/anonymous"]) {
         listener = undefined;
         await browser.tab(path).opened;
-        await vi.waitFor(() => expect(listener?.client).toBe(client));
+        await until(() => expect(listener?.client).toBe(client));
       }
       expect(await new Browser(site).tab().refused).toMatchObject({ status: 401 });
       await bare.close();
@@ -341,7 +410,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       for (let i = 0; i < 3; i++) tab.say("say", i);
       expect(heard).toEqual([]);
       gate.resolve();
-      await vi.waitFor(() => expect(heard).toEqual([0, 1, 2]));
+      await until(() => expect(heard).toEqual([0, 1, 2]));
     });
 
     test.each(["no JSON", "[]", "null", "{}", '{"event":7}', '{"event":"a\\nb"}', '"text"'])(
@@ -378,23 +447,35 @@ describe.each(koaVersions)("%s", (_version, App) => {
       expect(site.errors).toEqual([new Error("handler")]);
     });
 
-    test("over the limit of its client comes in and is closed with 1013", async () => {
-      await using site = await startSite();
-      const browser = new Browser(site);
-      await browser.get("/");
-      await Promise.all(Array.from({ length: 100 }, () => browser.tab().opened));
-      await vi.waitFor(() => expect(site.clients.size.listeners).toBe(100), {
-        timeout: 5_000,
+    test("speaks a subprotocol that attach names", async () => {
+      await using site = await startSite({ attach: { protocols: ["chat.v2", "chat.v1"] } });
+      const browser = await new Browser(site).signIn("ada");
+      const socket = new WebSocket(`${site.url.replace("http", "ws")}/live`, ["chat.v1"], {
+        headers: { cookie: browser.cookie },
       });
-      expect(await browser.tab().closed).toEqual({ code: 1013, reason: "limit" });
+      await new Promise((resolve) => socket.once("open", resolve));
+      expect(socket.protocol).toBe("chat.v1");
+      socket.terminate();
     });
 
-    test("over the limit of its session comes in and is closed with 1013", async () => {
+    test("over the limit of its client ends the oldest with 1013", async () => {
+      await using site = await startSite({ maxPerClient: 3 });
+      const browser = new Browser(site);
+      await browser.get("/");
+      const tabs = [];
+      for (let i = 0; i < 4; i++) tabs.push(await browser.open(site));
+      expect(await tabs[0]?.closed).toEqual({ code: 1013, reason: "limit" });
+      expect(tabs.map((it) => it.listener.endReason)).toEqual(["limit", ...Array(3)]);
+    });
+
+    test("over the limit of its session ends the oldest with 1013", async () => {
       await using site = await startSite();
       const browser = await new Browser(site).signIn("ada");
-      for (let i = 0; i < 20; i++) await browser.open(site);
-      const tab = await browser.open(site);
-      expect(await tab.closed).toEqual({ code: 1013, reason: "limit" });
+      const oldest = await browser.open(site);
+      for (let i = 0; i < 19; i++) await browser.open(site);
+      const living = await browser.open(site);
+      expect(await oldest.closed).toEqual({ code: 1013, reason: "limit" });
+      expect(living.listener.endReason).toBeUndefined();
       expect(site.clients.size.listeners).toBe(20);
     });
   });
@@ -436,8 +517,6 @@ describe.each(koaVersions)("%s", (_version, App) => {
     const tabs = [await browser.open(site), await browser.open(site)];
     expect(site.clients.size.listeners).toBe(2);
     for (const tab of tabs) tab.socket.close();
-    await vi.waitFor(() =>
-      expect(site.clients.size).toEqual({ listeners: 0, present: 0, other: 0 }),
-    );
+    await until(() => expect(site.clients.size).toEqual({ listeners: 0, present: 0, other: 0 }));
   });
 });

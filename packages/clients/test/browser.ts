@@ -1,6 +1,6 @@
 import type { Listener } from "@lanai/clients";
-import { vi } from "vitest";
 import { WebSocket } from "ws";
+import { until } from "../../../scripts/testing/until.ts";
 import type { Site } from "./site.ts";
 
 /** One browser: its cookies, its requests, its tabs. */
@@ -61,7 +61,7 @@ export class Browser {
     const before = site.listeners.length;
     const tab = this.tab(path);
     await tab.opened;
-    await vi.waitFor(() => {
+    await until(() => {
       if (site.listeners.length === before) throw new Error("the tab was not attached");
     });
     return Object.assign(tab, { listener: site.listeners.at(-1) as Listener });
@@ -123,7 +123,7 @@ export class Tab {
 
   /** Waits for a message of that event that wasn't waited for before. */
   async next(event: string): Promise<unknown> {
-    return vi.waitFor(() => {
+    return until(() => {
       const at = this.messages.findIndex((it) => it.event === event);
       if (at < 0)
         throw new Error(`no message ${event}; there are ${JSON.stringify(this.messages)}`);

@@ -1,8 +1,9 @@
 import { createSessions, memoryStore, type Sessions } from "@lanai/session";
 import { jwtTracker } from "@lanai/session-jwt";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startChromium } from "../../../scripts/services/chromium.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { type Site, type SiteOptions, startSite } from "./site.ts";
 
 /** A tab: it keeps its token, comes back at 4403, and remembers what it heard. */
@@ -127,7 +128,7 @@ describe("in Chromium", () => {
     expect(await heard(stranger, "to-client")).toEqual([]);
     for (const tab of [second, third]) expect(await heard(tab, "to-user")).toEqual([]);
     await Promise.all([mine.close(), other.close()]);
-    await vi.waitFor(() => expect(site.clients.size.listeners).toBe(0));
+    await until(() => expect(site.clients.size.listeners).toBe(0));
   }, 30_000);
 
   test("Duplicate Tab shares the session: both hear, and both are ended", async () => {

@@ -47,4 +47,32 @@ clients.on("join", ({ user }) => user?.trim());
 // @ts-expect-error: there is no such event.
 clients.on("gone", () => {});
 
+interface Events {
+  readonly said: { readonly text: string };
+  readonly typing: undefined;
+}
+const typed: Clients<Events> = createClients<Events>({ sessions });
+void typed.send(target, "said", { text: "aloha" });
+void typed.send(target, "typing");
+void typed.send(target, "typing", undefined, { except: "id" });
+// @ts-expect-error: there is no such event.
+void typed.send(target, "sayd", { text: "aloha" });
+// @ts-expect-error: the event has data.
+void typed.send(target, "said");
+// @ts-expect-error: other data.
+void typed.send({ everyone: true }, "said", { text: 1 });
+app.use(async (ctx) => {
+  const listener: Listener<Events> = await typed.attach(ctx);
+  listener.on("said", ({ text }) => text.trim());
+  // @ts-expect-error: a wrong name.
+  listener.on("sayd", () => {});
+  listener.send("said", { text: "aloha" });
+  // @ts-expect-error: a wrong name.
+  listener.send("sayd", { text: "aloha" });
+  // @ts-expect-error: the event has data.
+  listener.send("said");
+});
+// Those whose events are typed are clients like others.
+graphqlWs(typed);
+
 useServer({ ...graphqlWs(clients).hooks }, new WebSocketServer({ noServer: true }));

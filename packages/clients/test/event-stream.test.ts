@@ -1,6 +1,7 @@
 import { createSessions, memoryStore } from "@lanai/session";
 import { EventSource } from "eventsource";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
 
@@ -26,7 +27,7 @@ function openStream(site: Site, browser: Browser) {
 }
 
 async function attached(site: Site, count = 1): Promise<void> {
-  await vi.waitFor(() => expect(site.listeners).toHaveLength(count), { timeout: 8_000 });
+  await until(() => expect(site.listeners).toHaveLength(count));
 }
 
 describe("an event stream", () => {
@@ -37,7 +38,7 @@ describe("an event stream", () => {
     await attached(site);
     expect(site.listeners[0]).toMatchObject({ kind: "event-stream", user: "ada" });
     await site.clients.send({ user: "ada" }, "notice", { text: "line\nbreak" });
-    await vi.waitFor(() =>
+    await until(() =>
       expect(tab.events).toEqual([{ type: "notice", data: { text: "line\nbreak" } }]),
     );
   });
@@ -48,9 +49,7 @@ describe("an event stream", () => {
     const tab = openStream(site, browser);
     await attached(site);
     await site.clients.terminate({ user: "ada" });
-    await vi.waitFor(() => expect(tab.source.readyState).toBe(EventSource.CLOSED), {
-      timeout: 8_000,
-    });
+    await until(() => expect(tab.source.readyState).toBe(EventSource.CLOSED));
     expect(tab.events).toEqual([{ type: "session", data: { ended: "terminated" } }]);
     expect(tab.statuses).toEqual([200, 204]);
     expect(site.clients.size.listeners).toBe(0);
@@ -63,7 +62,7 @@ describe("an event stream", () => {
     await attached(site);
     await browser.get("/renew");
     await attached(site, 2);
-    await vi.waitFor(() => expect(tab.statuses).toEqual([200, 200]));
+    await until(() => expect(tab.statuses).toEqual([200, 200]));
     expect(site.listeners[0]?.endReason).toBe("renewed");
     expect(site.listeners[1]?.user).toBe("ada");
   }, 15_000);
@@ -71,7 +70,7 @@ describe("an event stream", () => {
   test("of a browser without a client cookie is refused with 401, and stops", async () => {
     await using site = await startSite();
     const tab = openStream(site, new Browser(site));
-    await vi.waitFor(() => expect(tab.source.readyState).toBe(EventSource.CLOSED));
+    await until(() => expect(tab.source.readyState).toBe(EventSource.CLOSED));
     expect(tab.statuses).toEqual([401]);
   });
 
@@ -104,7 +103,7 @@ describe("an event stream", () => {
     isDown = false;
     await attached(site, 2);
     expect(site.listeners[1]?.user).toBe("ada");
-    await vi.waitFor(() => expect(tab.statuses).toEqual([200, 200]));
+    await until(() => expect(tab.statuses).toEqual([200, 200]));
     expect(site.errors).toEqual([]);
   }, 15_000);
 

@@ -1,7 +1,8 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../../scripts/services/server-process.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
 
 test("the README's example brings what one tab says to all, and ends them all", async () => {
@@ -14,7 +15,7 @@ test("the README's example brings what one tab says to all, and ends them all", 
   const browsers = [1, 2].map(() => new Browser({ url: `http://127.0.0.1:${port}` }));
   const tabs = [];
   for (const browser of browsers) {
-    await vi.waitFor(() => browser.get("/sign-in"), 10_000);
+    await until(() => browser.get("/sign-in"));
     const tab = browser.tab();
     await tab.opened;
     tabs.push(tab);

@@ -1,5 +1,6 @@
 import { createSessions, memoryStore } from "@lanai/session";
 import { describe, expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
 import { type Site, type SiteOptions, startSite } from "./site.ts";
 
@@ -28,7 +29,7 @@ async function startClocked(options: SiteOptions & { absoluteTimeout?: number } 
     async pass(minutes: number) {
       ahead += minutes * MINUTE;
       const before = looks;
-      await vi.waitFor(() => expect(looks).toBeGreaterThan(before + 1));
+      await until(() => expect(looks).toBeGreaterThan(before + 1));
     },
     skip: (minutes: number) => {
       ahead += minutes * MINUTE;
@@ -101,7 +102,7 @@ describe("an open listener", () => {
     await browser.open(site);
     const member = await (await new Browser(site).signIn("ada")).open(site);
     loaded.mockClear();
-    await vi.waitFor(() => expect(loaded.mock.calls.length).toBeGreaterThan(1));
+    await until(() => expect(loaded.mock.calls.length).toBeGreaterThan(1));
     expect(new Set(loaded.mock.calls.map(([key]) => key)).size).toBe(1);
     expect(member.listener.endReason).toBeUndefined();
   });
@@ -122,7 +123,7 @@ describe("a session that would end long before the next look", () => {
       /** The next look, or that there is none. */
       async looked() {
         load.mockClear();
-        await vi.waitFor(() => expect(load).toHaveBeenCalled(), { timeout: 3 * idleTimeout });
+        await until(() => expect(load).toHaveBeenCalled());
       },
       [Symbol.asyncDispose]: () => site[Symbol.asyncDispose](),
     };
@@ -175,6 +176,6 @@ test("looking costs one load per session in an interval, however many tabs it ha
   const browser = await new Browser(site).signIn("ada");
   for (let i = 0; i < 10; i++) await browser.open(site);
   loads = 0;
-  await vi.waitFor(() => expect(loads).toBeGreaterThan(0), { timeout: 1_000 });
+  await until(() => expect(loads).toBeGreaterThan(0));
   expect(loads).toBe(1);
 });

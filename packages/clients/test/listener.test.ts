@@ -1,6 +1,7 @@
 import type { Listener } from "@lanai/clients";
 import { createPubSub } from "@lanai/pubsub";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
 import { type Site, startSite } from "./site.ts";
 
@@ -69,7 +70,7 @@ describe("listener.page", () => {
     await bus.publish("chat.general", 2);
     expect(heard).toHaveLength(1);
     listener.send("still");
-    await vi.waitFor(() => expect(tab.messages).toContainEqual({ event: "still", data: null }));
+    await until(() => expect(tab.messages).toContainEqual({ event: "still", data: null }));
     await bus.close();
   });
 
@@ -94,11 +95,11 @@ test("what a handler subscribed through ctx ends when the tab is closed", async 
     },
   });
   const tab = await openOne(site);
-  await vi.waitFor(() => expect(subscription?.status).toBe("live"));
+  await until(() => expect(subscription?.status).toBe("live"));
   await bus.publish("news", 1);
   expect(await tab.next("news")).toBe(1);
   tab.socket.close();
-  await vi.waitFor(() => expect(subscription?.status).toBe("closed"));
+  await until(() => expect(subscription?.status).toBe("closed"));
   await bus.close();
 });
 
@@ -155,6 +156,6 @@ test("a handler can be taken off, and others stay", async () => {
   const tab = await openOne(site);
   tab.say("say");
   tab.say("say");
-  await vi.waitFor(() => expect(heard).toHaveLength(3));
+  await until(() => expect(heard).toHaveLength(3));
   expect(heard).toEqual(["one", "two", "two"]);
 });

@@ -16,7 +16,7 @@ export interface Line extends PubSub {
 export function network(): () => Line {
   const bus = memoryPubSub();
   return () => {
-    const open = new Set<(gap: Gap) => void>();
+    const open = new Set<{ readonly onGap: (gap: Gap) => void }>();
     const down = (line: Line): Promise<never> =>
       line.state === "mute" ? new Promise(() => {}) : Promise.reject(new Error("the line is cut"));
     const line: Line = {
@@ -25,10 +25,10 @@ export function network(): () => Line {
       get subscriptions() {
         return open.size;
       },
-      async publish(subject, data) {
+      async publish(subject, data, options) {
         await line.barrier;
         if (line.state !== "up") return down(line);
-        return bus.publish(subject, data);
+        return bus.publish(subject, data, options);
       },
       async subscribe(subject, handler, options) {
         if (line.state !== "up") return down(line);
@@ -37,14 +37,14 @@ export function network(): () => Line {
           (message) => line.state === "up" && handler(message),
           options,
         );
-        const onGap = options?.onGap ?? (() => {});
-        open.add(onGap);
-        void subscription.closed.then(() => open.delete(onGap));
+        const one = { onGap: options?.onGap ?? (() => {}) };
+        open.add(one);
+        void subscription.closed.then(() => open.delete(one));
         return subscription;
       },
       heal() {
         line.state = "up";
-        for (const onGap of open) onGap({ subject: "", reason: "reconnect" });
+        for (const { onGap } of open) onGap({ subject: "", reason: "reconnect" });
       },
       close: async () => {},
     };

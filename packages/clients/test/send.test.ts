@@ -1,5 +1,6 @@
 import { memoryStore } from "@lanai/session";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
 import { network } from "./net.ts";
 import { startSite } from "./site.ts";
@@ -88,7 +89,7 @@ test("messages of one process come in their order", async () => {
   const tab = await (await new Browser(there).signIn("ada")).open(there);
   const sends = Array.from({ length: 200 }, (_, i) => here.clients.send({ user: "ada" }, "n", i));
   await Promise.all(sends);
-  await vi.waitFor(() => expect(tab.all("n")).toHaveLength(200));
+  await until(() => expect(tab.all("n")).toHaveLength(200));
   expect(tab.all("n")).toEqual(Array.from({ length: 200 }, (_, i) => i));
 });
 

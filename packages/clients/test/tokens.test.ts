@@ -1,6 +1,7 @@
 import { createSessions, headerTracker, memoryStore, type Sessions } from "@lanai/session";
 import { jwtTracker } from "@lanai/session-jwt";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
 import { type Site, type SiteOptions, startSite } from "./site.ts";
 
@@ -92,7 +93,7 @@ describe("a tab's first message", () => {
     const { tab, token = "" } = await hello(browser);
     tab.socket.close();
     const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
-    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(exp * 1000 + 10), { timeout: 3_000 });
+    await until(() => expect(Date.now()).toBeGreaterThan(exp * 1000 + 10));
     const again = await hello(browser, token);
     expect(again.token?.split(".")).toHaveLength(3);
     expect(again.token).not.toBe(token);
@@ -181,7 +182,7 @@ describe("a tab's first message", () => {
     await tab.opened;
     tab.say("session", {});
     tab.say("say");
-    await vi.waitFor(() => expect(heard).toHaveLength(1));
+    await until(() => expect(heard).toHaveLength(1));
     expect(heard[0]).toBe(site.listeners[0]?.session);
     expect(heard[0]).toBeDefined();
   });
@@ -193,7 +194,7 @@ test("a handshake that carries a valid token needs no client cookie", async () =
   const { headers } = await sessions.create({ userId: "ada" });
   const browser = new Browser(site);
   await browser.tab("/live", headers).opened;
-  await vi.waitFor(() => expect(site.listeners[0]?.user).toBe("ada"));
+  await until(() => expect(site.listeners[0]?.user).toBe("ada"));
   expect(await browser.tab("/live", { "session-id": "a".repeat(43) }).refused).toMatchObject({
     status: 401,
   });

@@ -12,24 +12,26 @@ interface Connection {
   before?: (() => Promise<void>)[];
   left?: true;
   kept?: Map<string, HeaderValue>;
+  onCacheable?: (header: string) => void;
   controller?: AbortController;
-  end?: () => void;
-  source?: Source;
+  /** The functions to call when the connection ends. */
+  ends?: (() => void)[];
+  source?: Closable;
 }
 
-/** What closes when the connection of a request ends. */
-interface Source extends EventEmitter {
+/** The object that closes when the connection of a request ends. */
+interface Closable extends EventEmitter {
   readonly closed?: boolean;
-  /** Of a response of HTTP/2, which doesn't say itself that it has closed. */
+  /** The stream of an HTTP/2 response, which doesn't report itself that it has closed. */
   readonly stream?: { readonly closed: boolean };
 }
 
 /** Registered, not private: two copies of this package in one tree must share a connection. */
 const CONNECTION = Symbol.for("lanai.connection");
 
-type Held = ResponseContext & { [CONNECTION]?: Connection };
+type ContextWithConnection = ResponseContext & { [CONNECTION]?: Connection };
 
-const connectionOf = (ctx: Held): Connection => (ctx[CONNECTION] ??= {});
+const connectionOf = (ctx: ContextWithConnection): Connection => (ctx[CONNECTION] ??= {});
 
 /**
  * Registers what must happen before the response head, or the 101 of an upgrade, leaves.
@@ -54,8 +56,9 @@ export function beforeHead(
     })();
     return run;
   };
-  connection.before ??= [];
-  connection.before.push(leave);
+  // One literal: an array that grows from none takes room for 17.
+  if (connection.before === undefined) connection.before = [leave];
+  else connection.before.push(leave);
   return leave;
 }
 
@@ -81,11 +84,11 @@ export async function leaveHead(ctx: ResponseContext): Promise<void> {
 
 /** Whether the head has left: sent by the response, or announced by {@link leaveHead}. */
 export const headLeft = (ctx: ResponseContext): boolean =>
-  ctx.res.headersSent || (ctx as Held)[CONNECTION]?.left === true;
+  ctx.res.headersSent || (ctx as ContextWithConnection)[CONNECTION]?.left === true;
 
 /**
  * Runs `write`, and makes the response headers that it set outlive Koa's `onerror`, which removes
- * every header before it answers with the error. Cookies and fields of `Vary` that others set stay
+ * every header before it responds with the error. Cookies and fields of `Vary` that others set stay
  * beside those kept; any other header of theirs wins.
  */
 export async function keepHeaders(
@@ -98,18 +101,80 @@ export async function keepHeaders(
   const cookies = new Set(cookieLines(before["set-cookie"]));
   await write();
   if (res.headersSent) return;
-  const connection = connectionOf(ctx);
-  if (connection.kept === undefined) {
-    connection.kept = new Map();
-    restoreAtHead(res, connection.kept);
-  }
-  const { kept } = connection;
+  const kept = keptOf(ctx);
   const now = res.getHeaders();
   for (const name of Object.keys({ ...before, ...now })) {
     const value = now[name];
     if (value === undefined) kept.delete(name);
     else if (name === "set-cookie") kept.set(name, added(value, cookies, kept.get(name)));
     else if (value !== before[name]) kept.set(name, value);
+  }
+}
+
+function keptOf(ctx: ResponseContext): Map<string, HeaderValue> {
+  const connection = connectionOf(ctx);
+  if (connection.kept === undefined) {
+    connection.kept = new Map();
+    changeAtHead(ctx.res, connection, connection.kept);
+  }
+  return connection.kept;
+}
+
+/**
+ * Keeps shared caches from storing the response, which holds a secret of its client, whatever the app
+ * sets until the head leaves (RFC 9111, 5.2.2.5 and 5.2.2.7). `Cache-Control` becomes `no-store` unless
+ * it is `private` or `no-store` already, and the headers that speak to particular caches are removed.
+ *
+ * @param onReplaced - Called for each header that allowed caching, with its name.
+ */
+export function forbidSharedCaching(
+  ctx: ResponseContext,
+  onReplaced: (header: string) => void,
+): void {
+  keptOf(ctx);
+  connectionOf(ctx).onCacheable ??= onReplaced;
+}
+
+/** The headers that caches obey before, or instead of, `Cache-Control`. */
+const CACHE_HEADERS = [
+  "Expires",
+  "X-Accel-Expires",
+  "CDN-Cache-Control",
+  "Surrogate-Control",
+  "Cloudflare-CDN-Cache-Control",
+  "Vercel-CDN-Cache-Control",
+  "Netlify-CDN-Cache-Control",
+  "Edge-Control",
+];
+
+/** The directives of a `Cache-Control` header, in lower case. One with fields forbids those only. */
+const directivesOf = (value: unknown): Set<string> =>
+  new Set(
+    String(value)
+      .toLowerCase()
+      .split(",")
+      .map((directive) => directive.trim()),
+  );
+
+function isPrivate(value: unknown): boolean {
+  const directives = directivesOf(value);
+  if (!directives.has("private") && !directives.has("no-store")) return false;
+  return !directives.has("public") && ![...directives].some((it) => it.startsWith("s-maxage"));
+}
+
+function keepFromCaches(res: ServerResponse, onReplaced: (header: string) => void): void {
+  const control = res.getHeader("Cache-Control");
+  const isAllowed = control !== undefined && !isPrivate(control);
+  if (isAllowed) onReplaced("Cache-Control");
+  if (isAllowed || control === undefined) res.setHeader("Cache-Control", "no-store");
+  const isOwn = !isAllowed && directivesOf(control).has("private");
+  for (const name of CACHE_HEADERS) {
+    const value = res.getHeader(name);
+    if (value === undefined || isPrivate(value)) continue;
+    // The browser's own cache may keep what is private, and a date in the past keeps nothing.
+    if (name === "Expires" && (isOwn || !(Date.parse(String(value)) > Date.now()))) continue;
+    res.removeHeader(name);
+    onReplaced(name);
   }
 }
 
@@ -130,7 +195,11 @@ function added(
 }
 
 /** Puts kept headers back at the last moment, whoever sends the head and whatever was removed. */
-function restoreAtHead(res: ServerResponse, kept: ReadonlyMap<string, HeaderValue>): void {
+function changeAtHead(
+  res: ServerResponse,
+  connection: Connection,
+  kept: ReadonlyMap<string, HeaderValue>,
+): void {
   const original = res.writeHead as (...args: unknown[]) => ServerResponse;
   res.writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
     const reason = typeof rest[0] === "string" ? [rest[0]] : [];
@@ -147,6 +216,7 @@ function restoreAtHead(res: ServerResponse, kept: ReadonlyMap<string, HeaderValu
         res.setHeader(name, union(String(res.getHeader(name)), String(value)));
       }
     }
+    if (connection.onCacheable) keepFromCaches(res, connection.onCacheable);
     return original.call(res, status, ...reason);
   };
 }
@@ -160,7 +230,7 @@ function union(present: string, kept: string): string {
   return [...fields, ...lost].join(", ");
 }
 
-/** What `writeHead` does with its headers argument: an object, pairs, or a flat list. */
+/** Applies the headers argument of `writeHead`: an object, pairs, or a flat list. */
 function applyHeaders(res: ServerResponse, headers: object): void {
   if (!Array.isArray(headers)) {
     for (const [name, value] of Object.entries(headers)) {
@@ -190,24 +260,32 @@ export function connectionSignal(ctx: ResponseContext): AbortSignal {
   if (connection.controller === undefined) {
     const controller = new AbortController();
     connection.controller = controller;
-    connection.end = () => controller.abort();
-    connection.source ??= ctx.res;
-    endWith(connection.source, connection.end);
+    onConnectionEnd(ctx, () => controller.abort());
   }
   return connection.controller.signal;
 }
 
-/** From here on the connection ends with `socket` (an upgraded one), not with the response. */
-export function followSocket(ctx: ResponseContext, socket: Source): void {
+/** Calls `end` when the connection ends, as {@link connectionSignal} aborts then, for less memory. */
+export function onConnectionEnd(ctx: ResponseContext, end: () => void): void {
   const connection = connectionOf(ctx);
-  if (connection.end !== undefined) {
-    connection.source?.off("close", connection.end);
-    endWith(socket, connection.end);
+  connection.source ??= ctx.res;
+  connection.ends ??= [];
+  connection.ends.push(end);
+  endWith(connection.source, end);
+}
+
+/** From here on the connection ends with `socket` (an upgraded one), not with the response. */
+export function followSocket(ctx: ResponseContext, socket: Closable): void {
+  const connection = connectionOf(ctx);
+  for (const end of connection.ends ?? []) {
+    connection.source?.off("close", end);
+    endWith(socket, end);
   }
   connection.source = socket;
 }
 
-function endWith(source: Source, end: () => void): void {
+function endWith(source: Closable, end: () => void): void {
   if (source.closed ?? source.stream?.closed) end();
-  else source.once("close", end);
+  // Emitted once: a `once` would keep a wrapper for each.
+  else source.on("close", end);
 }

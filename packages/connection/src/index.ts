@@ -2,8 +2,10 @@ export {
   beforeHead,
   connectionSignal,
   followSocket,
+  forbidSharedCaching,
   headLeft,
   keepHeaders,
   leaveHead,
+  onConnectionEnd,
   type ResponseContext,
 } from "./connection.ts";

@@ -1,3 +1,6 @@
+import { CodedError } from "@lanai/connection/errors";
+
+/** The code of a {@link FlashError}. Codes don't change between versions; messages may. */
 export type FlashErrorCode =
   /** `ctx.flash` was used where there is no session of `@lanai/session`. */
   | "ERR_FLASH_NO_SESSION"
@@ -7,16 +10,6 @@ export type FlashErrorCode =
   | "ERR_FLASH_TAKEN";
 
 /** A failed operation on messages. Known by its `code`, also between two copies of this package. */
-export class FlashError extends Error {
-  readonly code: FlashErrorCode;
-  /** HTTP status that Koa answers with. */
-  readonly status = 500;
-  /** The message is for the app's author, not for the client. */
-  readonly expose = false;
-
-  constructor(code: FlashErrorCode, message: string) {
-    super(message);
-    this.name = "FlashError";
-    this.code = code;
-  }
+export class FlashError extends CodedError<FlashErrorCode> {
+  override readonly name = "FlashError";
 }

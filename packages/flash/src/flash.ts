@@ -1,5 +1,6 @@
+import type { Session } from "@lanai/session";
 import type { FlashLevel, FlashMessage, FlashText } from "./message.ts";
-import { type FlashSession, Messages } from "./messages.ts";
+import { Messages } from "./messages.ts";
 
 /** Leaves a message of one level. */
 export type FlashAt = (message: FlashText, data?: unknown) => void;
@@ -19,9 +20,13 @@ export interface Flash {
    */
   (message: FlashText, level?: FlashLevel, data?: unknown): void;
 
+  /** Adds a message of level `info`. */
   readonly info: FlashAt;
+  /** Adds a message of level `success`. */
   readonly success: FlashAt;
+  /** Adds a message of level `warning`. */
   readonly warning: FlashAt;
+  /** Adds a message of level `error`. */
   readonly error: FlashAt;
 
   /** Adds a message for this request alone: it is never stored, unless {@link Flash.keep} does. */
@@ -36,11 +41,20 @@ export interface Flash {
   /** The messages, or those of one level, which stay. */
   peek(level?: FlashLevel): FlashMessage[];
 
-  /** Puts back, for the next request, what this one has taken or was told by {@link Flash.now}. */
+  /**
+   * Puts back, for the next request, the messages that this one has taken or added by
+   * {@link Flash.now}.
+   */
   keep(level?: FlashLevel): void;
 }
 
 export const MAX_MESSAGES = 100;
+
+/** A session of any shape, as `sessions.open(id)` resolves to it. */
+export interface FlashSession {
+  load(): Promise<unknown>;
+  readonly publicId: string | undefined;
+}
 
 /**
  * The messages of a session that is no request's: for a job, or a socket's handler, which has it by
@@ -48,10 +62,14 @@ export const MAX_MESSAGES = 100;
  */
 export const flashOf = (session: FlashSession): Flash =>
   faceOf(
-    new Messages({ session: () => session, showsNothing: () => false, maxMessages: MAX_MESSAGES }),
+    new Messages({
+      session: () => session as unknown as Session,
+      showsNothing: () => false,
+      maxMessages: MAX_MESSAGES,
+    }),
   );
 
-/** What an app sees of them. */
+/** Returns the part of {@link Messages} that an app sees. */
 export function faceOf(messages: Messages): Flash {
   const at =
     (level: FlashLevel): FlashAt =>

@@ -1,5 +1,6 @@
-import { channel } from "node:diagnostics_channel";
-import type { Entries } from "@lanai/session";
+import { eventsOf } from "@lanai/connection/events";
+import type { Entries, Session } from "@lanai/session";
+import { extend } from "@lanai/session/extension";
 import { FlashError } from "./errors.ts";
 import {
   checkLevel,
@@ -12,29 +13,26 @@ import {
 } from "./message.ts";
 import { namesAfter } from "./names.ts";
 
-/** What messages need of a session. */
-export interface FlashSession {
-  load(): Promise<unknown>;
-  namespace<T>(name: string): Entries<T>;
-}
-
 export interface MessagesSettings {
   /** @throws {FlashError} `ERR_FLASH_NO_SESSION` */
-  readonly session: () => FlashSession;
+  readonly session: () => Session;
   /** Whether nobody will see the answer. */
   readonly showsNothing: () => boolean;
   readonly maxMessages: number;
 }
 
-/** What `lanai:flash:dropped` on `node:diagnostics_channel` tells: nobody has seen these messages. */
+/**
+ * The message of `lanai:flash:dropped` on `node:diagnostics_channel`: nobody has seen these
+ * messages.
+ */
 export interface FlashDropped {
   readonly level: "warn";
   readonly count: number;
 }
 
-const dropped = channel("lanai:flash:dropped");
+const events = eventsOf<{ dropped: FlashDropped }>("lanai:flash", ["dropped"]);
 
-/** What one request does with the messages of its visitor. */
+/** The messages of a visitor, and the changes that one request makes to them. */
 export class Messages {
   readonly #settings: MessagesSettings;
   /** Both by their names in the session: those that only this request has, and those it took. */
@@ -53,7 +51,7 @@ export class Messages {
     if (this.#added === maxMessages) {
       throw new FlashError(
         "ERR_FLASH_TOO_MANY",
-        `this request has left ${maxMessages} messages, which is maxMessages: tell it in fewer`,
+        `this request has left ${maxMessages} messages, which is maxMessages: leave fewer`,
       );
     }
     this.#store(this.#name(), entry);
@@ -122,12 +120,24 @@ export class Messages {
   #store(name: string, entry: Stored): void {
     const entries = this.#entries;
     entries.set(name, entry);
+    extend(this.#settings.session()).whenTooLarge(() => this.#dropOldest());
     const names = entries.keys();
     const count = names.length - this.#settings.maxMessages;
     if (count <= 0) return;
     for (const old of names.slice(0, count)) entries.delete(old);
-    const event: FlashDropped = { level: "warn", count };
-    dropped.publish(event);
+    events.emit("dropped", { level: "warn", count });
+  }
+
+  /**
+   * For a store with few bytes: a visitor who never looks must not break a page. The newest message of
+   * this request stays: one that doesn't fit alone is an error.
+   */
+  #dropOldest(): boolean {
+    const [oldest, next] = this.#entries.keys();
+    if (oldest === undefined || (next === undefined && this.#added > 0)) return false;
+    this.#entries.delete(oldest);
+    events.report("dropped", "too large", { level: "warn", count: 1 });
+    return true;
   }
 
   #read(name: string): Stored {
@@ -135,16 +145,16 @@ export class Messages {
   }
 
   get #entries(): Entries<Record<string, Stored>> {
-    return this.#settings.session().namespace<Record<string, Stored>>("flash");
+    return extend(this.#settings.session()).namespace<Record<string, Stored>>("flash");
   }
 }
 
 type Named = readonly [name: string, entry: Stored];
 
-const of = (level: FlashLevel | undefined, entries: ReadonlyMap<string, Stored>): Named[] => {
+function of(level: FlashLevel | undefined, entries: ReadonlyMap<string, Stored>): Named[] {
   if (level !== undefined) checkLevel(level);
   return [...entries].filter(([, [its]]) => level === undefined || its === level);
-};
+}
 
 const inOrder = (entries: readonly Named[]): FlashMessage[] =>
   entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => messageOf(entry));

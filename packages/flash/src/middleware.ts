@@ -1,23 +1,9 @@
-import { knownOptions } from "@lanai/session";
+import type { Session } from "@lanai/session";
 import type { ExtendableContext, Next } from "koa";
 import { FlashError } from "./errors.ts";
 import { type Flash, faceOf, MAX_MESSAGES } from "./flash.ts";
-import { type FlashSession, Messages } from "./messages.ts";
-
-export interface FlashOptions {
-  /** Which session keeps the messages, where an app has several. Default: `session`. */
-  readonly property?: string;
-  /**
-   * `until-read`: a message waits until it is popped. `next-request`: the next request that passes
-   * this middleware has it, whether it asks or not, and no later one. Default: `until-read`.
-   */
-  readonly life?: "until-read" | "next-request";
-  /**
-   * The most messages that wait in a session, and that one request may leave. When a request leaves
-   * one more, the oldest of those before it is dropped. An integer from 1 to 1,000. Default: 100.
-   */
-  readonly maxMessages?: number;
-}
+import { Messages } from "./messages.ts";
+import { type FlashOptions, validate } from "./options.ts";
 
 declare module "koa" {
   interface ExtendableContext {
@@ -26,6 +12,7 @@ declare module "koa" {
   }
 }
 
+/** Koa middleware that puts `ctx.flash` on each context. */
 export type FlashMiddleware = (ctx: ExtendableContext, next: Next) => Promise<void>;
 
 /** On each `ctx.flash` of ours: its options. Registered, so that two copies see each other's. */
@@ -62,8 +49,8 @@ export function flash(options: FlashOptions = {}): FlashMiddleware {
   };
 }
 
-function sessionOf(ctx: ExtendableContext, property: string): FlashSession {
-  const { [property]: session } = ctx as unknown as Record<string, FlashSession | undefined>;
+function sessionOf(ctx: ExtendableContext, property: string): Session {
+  const { [property]: session } = ctx as unknown as Record<string, Session | undefined>;
   if (typeof session?.namespace === "function") return session;
   const line =
     property === "session"
@@ -76,35 +63,21 @@ function sessionOf(ctx: ExtendableContext, property: string): FlashSession {
   );
 }
 
-/** A prefetch may never be looked at (Fetch Standard, `Sec-Purpose`; the others are older names). */
-const PURPOSE = ["Sec-Purpose", "Purpose", "X-Moz"];
+/**
+ * Headers whose value says what a request is for: `Sec-Purpose` of browsers (Fetch Standard), and older
+ * names. Scripts can't set `Sec-` headers, so frameworks send others (Turbo: `X-Sec-Purpose`).
+ */
+const PURPOSE = /(?:^|-)purpose$|^x-moz$/;
+const NOT_SHOWN = /\b(?:prefetch|prerender|preview|preload)/i;
+/** Headers that are there only on a prefetch, such as `Next-Router-Prefetch` and htmx's `HX-Preloaded`. */
+const PREFETCH = /(?:^|-)(?:prefetch|preload|preloaded)$/;
+const NO = /^(?:0|false|)$/i;
 
+/** Whether nobody may ever look at the response: a prefetch or a preview, however it is announced. */
 const showsNothing = (ctx: ExtendableContext): boolean =>
-  ctx.method === "HEAD" || PURPOSE.some((name) => /\bprefetch\b/i.test(ctx.get(name)));
-
-const KNOWN: readonly string[] = [
-  "property",
-  "life",
-  "maxMessages",
-] satisfies readonly (keyof FlashOptions)[];
-
-function validate(options: FlashOptions): void {
-  knownOptions("flash", options, KNOWN);
-  const { property, life, maxMessages } = options;
-  if (property !== undefined && !/^[A-Za-z_$][\w$]*$/.test(property)) {
-    throw new TypeError(
-      `flash: property must be a name such as 'session', got ${String(property)}`,
-    );
-  }
-  if (life !== undefined && life !== "until-read" && life !== "next-request") {
-    throw new TypeError(`flash: life must be 'until-read' or 'next-request', got ${String(life)}`);
-  }
-  if (
-    maxMessages !== undefined &&
-    !(Number.isInteger(maxMessages) && maxMessages >= 1 && maxMessages <= 1000)
-  ) {
-    throw new RangeError(
-      `flash: maxMessages must be an integer from 1 to 1000, got ${String(maxMessages)}`,
-    );
-  }
-}
+  ctx.method === "HEAD" ||
+  Object.entries(ctx.headers).some(
+    ([name, value]) =>
+      (PURPOSE.test(name) && NOT_SHOWN.test(`${value}`)) ||
+      (PREFETCH.test(name) && !NO.test(`${value}`)),
+  );

@@ -1,18 +1,13 @@
-import { randomInt } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { type FlashMessage, flash } from "@lanai/flash";
 import { createSessions, type IndexedStore } from "@lanai/session";
 import Koa, { type Context } from "koa";
 import { expect, onTestFinished, test } from "vitest";
+import { type Random, randomFrom, seed } from "../../../scripts/testing/chance.ts";
+import { playRounds } from "../../../scripts/testing/rounds.ts";
 import { Browser, type Served, serve } from "../../session/test/http.ts";
 import { steeredStore } from "../../session/test/steered-store.ts";
-import { type Random, randomFrom } from "../../session/test/two-processes/random.ts";
 
-/** `LANAI_SEED` repeats the choices of a run; the order in which packets arrive stays the machine's. */
-const seed = Number(process.env.LANAI_SEED ?? randomInt(2 ** 31));
-const ROUNDS = 1000;
-/** Rounds that are under way at once, each with a session of its own. */
-const AT_ONCE = 25;
 const MINUTES = 60_000;
 
 const LEVELS = ["info", "error", ""];
@@ -88,20 +83,12 @@ export function interleaved(name: string, open: () => Promise<IndexedStore[]>): 
     const random = randomFrom(seed);
     const servers: Served[] = [];
     for (const store of await open()) servers.push(await start(dawdling(store, random)));
-    const seen = new Set<string>();
-    let next = 0;
-    const runSome = async () => {
-      while (next < ROUNDS) {
-        const n = next++;
-        try {
-          for (const order of await round(servers, randomFrom(seed + n))) seen.add(order);
-        } catch (error) {
-          throw new Error(`round ${n} with LANAI_SEED=${seed}`, { cause: error });
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, runSome));
-    expect([...seen].sort(), `orders seen with LANAI_SEED=${seed}`).toEqual([...ORDERS].sort());
+    await playRounds({
+      orders: ORDERS,
+      async round(n, report) {
+        for (const order of await round(servers, randomFrom(seed + n))) report(order);
+      },
+    });
   });
 }
 

@@ -182,6 +182,24 @@ describe("F3: nothing is taken unless the handler asks", () => {
     ["a prefetch", "/page", { headers: { "Sec-Purpose": "prefetch" } }],
     ["a prerendering", "/page", { headers: { "Sec-Purpose": "prefetch;prerender" } }],
     ["an older prefetch", "/page", { headers: { Purpose: "prefetch" } }],
+    ["Turbo's prefetch", "/page", { headers: { "X-Sec-Purpose": "prefetch" } }],
+    ["a preview", "/page", { headers: { "X-Purpose": "preview" } }],
+    ["Next.js's prefetch", "/page", { headers: { "Next-Router-Prefetch": "1" } }],
+    [
+      "Next.js's prefetch of a segment",
+      "/page",
+      { headers: { "Next-Router-Segment-Prefetch": "/_" } },
+    ],
+    ["Next.js's older prefetch", "/page", { headers: { "X-Middleware-Prefetch": "1" } }],
+    ["a framework's own prefetch", "/page", { headers: { "X-App-Prefetch": "true" } }],
+    ["a framework's own purpose", "/page", { headers: { "X-App-Purpose": "prerender" } }],
+    [
+      "a prefetch by a proxy",
+      "/page",
+      { headers: { "Sec-Purpose": "prefetch;anonymous-client-ip" } },
+    ],
+    ["Inertia's prefetch", "/page", { headers: { Purpose: "prefetch", "X-Inertia": "true" } }],
+    ["htmx's preload", "/page", { headers: { "HX-Preloaded": "true" } }],
     ["Firefox's older prefetch", "/page", { headers: { "X-Moz": "prefetch" } }],
     ["a page that doesn't ask", "/page-without", {}],
     ["a page that peeks", "/peek", {}],
@@ -194,6 +212,20 @@ describe("F3: nothing is taken unless the handler asks", () => {
     await browser.request(path, init);
     expect(it.store.calls).toEqual(["load"]);
     expect(texts(await browser.text("/page"))).toEqual(["it"]);
+  });
+
+  test.each([
+    { Purpose: "navigate" },
+    { "X-App-Prefetch": "0" },
+    { "X-App-Prefetch": "false" },
+    { "X-Prefetch-Count": "3" },
+    { Referer: "https://app.example/prefetch" },
+  ])("F3: a page with %o is shown, and takes the message", async (headers) => {
+    await using it = await flashing();
+    const browser = it.browser();
+    await browser.get("/leave?text=it");
+    const shown = await browser.request("/page", { headers: headers as Record<string, string> });
+    expect(texts(await shown.text())).toEqual(["it"]);
   });
 
   test("F3: a prefetch shows nothing, for it may be looked at much later, or twice", async () => {

@@ -8,7 +8,7 @@ import type { Browser } from "../../session/test/http.ts";
 import { type Site, site } from "../../session/test/site.ts";
 
 const stores: readonly (readonly [string, () => Store])[] = [
-  ["a sealed-cookie session", () => sealedStore({ keys: [randomBytes(32)] })],
+  ["a sealed-cookie session", () => sealedStore({ context: "app", keys: [randomBytes(32)] })],
   [
     "a session in a JSON Web Token",
     () =>

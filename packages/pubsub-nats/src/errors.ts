@@ -6,17 +6,31 @@ export const unavailable = (message: string, cause?: unknown): PubSubError =>
     ? cause
     : new PubSubError("ERR_PUBSUB_UNAVAILABLE", message, cause === undefined ? {} : { cause });
 
+/** A publish was given up: the message is stored or delivered once, or not at all. */
+export function outcomeUnknown(why?: string, cause?: unknown): PubSubError {
+  const reason = why ?? "the connection to NATS was lost before the server replied";
+  return new PubSubError(
+    "ERR_PUBSUB_UNAVAILABLE",
+    `${reason}: the outcome is unknown, it was published once or not at all`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+/** Returns the error of a publish whose connection was lost before the server replied. */
+export const afterSending = (error: unknown): unknown =>
+  isUnavailable(error) ? outcomeUnknown(undefined, error) : error;
+
 const isPubSubError = (error: unknown): error is PubSubError =>
   error instanceof Error && error.name === "PubSubError";
 
 /** The number by which JetStream's API names a failure, or `undefined`. */
-export const apiCode = (error: unknown): number | undefined => {
+export function apiCode(error: unknown): number | undefined {
   const { code } = error as { code?: unknown };
   return typeof code === "number" ? code : undefined;
-};
+}
 
 /** The server has no JetStream, not for this account, or not for this user. */
-export const isJetStreamMissing = (error: unknown): boolean => {
+export function isJetStreamMissing(error: unknown): boolean {
   const { name, cause } = error as Partial<Error>;
   const code = apiCode(error);
   return (
@@ -26,7 +40,13 @@ export const isJetStreamMissing = (error: unknown): boolean => {
     code === 10039 ||
     code === 10076
   );
-};
+}
+
+/** The client refuses to send it: it is larger than `max_payload`. */
+export function isTooLarge(error: unknown): boolean {
+  const { name, message = "" } = error as Partial<Error>;
+  return name === "InvalidArgumentError" && message.includes("max_payload");
+}
 
 export const isStreamMissing = (error: unknown): boolean => apiCode(error) === 10059;
 

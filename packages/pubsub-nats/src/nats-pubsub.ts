@@ -1,55 +1,46 @@
-import type {
-  Message,
-  Payload,
-  PublishOptions,
-  PubSub,
-  Streams,
-  SubscribeOptions,
-} from "@lanai/pubsub";
+import { within } from "@lanai/connection/deadline";
+import type { Message, PubSub, Streams } from "@lanai/pubsub";
 import {
-  bytesOf,
   closedError,
+  cursorLost,
   emitEvent,
   Inbox,
   notRetained,
-  type StreamSettings,
   streamSettings,
   validateHistory,
   validatePublish,
 } from "@lanai/pubsub/backend";
-import {
-  type JetStreamClient,
-  type JetStreamManager,
-  type JsMsg,
-  jetstream,
-  jetstreamManager,
-} from "@nats-io/jetstream";
-import type { Msg, NatsConnection, Subscription as OnWire } from "@nats-io/transport-node";
-import { ensureStream } from "./ensure-stream.ts";
-import { noStreams, tooLarge, unavailable } from "./errors.ts";
-import { History, type Range, type Snapshot } from "./history.ts";
-import { Link } from "./link.ts";
+import { type JetStreamClient, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { MonitoredConnection } from "./connection/monitored-connection.ts";
+import { noStreams, unavailable } from "./errors.ts";
 import { type NatsPubSubOptions, type Settings, settingsOf } from "./options.ts";
-import { StoredPublishes } from "./stored-publishes.ts";
-import { StreamReader } from "./stream-reader.ts";
-import { StreamTable } from "./stream-table.ts";
-import { Wires } from "./wires.ts";
+import { Publisher } from "./publishing/publisher.ts";
+import { ensureStream } from "./streams/ensure-stream.ts";
+import { History } from "./streams/history.ts";
+import { Messages } from "./streams/messages.ts";
+import { StreamTable } from "./streams/stream-table.ts";
+import { StreamWatch } from "./streams/stream-watch.ts";
+import { wireOf } from "./streams/wire.ts";
+import { PlainSubjects } from "./subscribing/plain-subjects.ts";
+import { Subscriptions } from "./subscribing/subscriptions.ts";
 
-/** A bus's `backend`, where that is NATS: also the way to what the contract doesn't know. */
+/** A bus's `backend` if that is NATS. Gives access to what the contract doesn't have. */
 export interface NatsPubSub extends PubSub, Streams {
+  /** The connection that the app passed in. */
   readonly connection: NatsConnection;
+  /** A JetStream client on this connection. */
   readonly jetstream: JetStreamClient;
 }
 
-/** What `close` waits for publishes under way at most, in milliseconds. */
+/** The longest that `close` waits for publishes in progress, in milliseconds. */
 const CLOSE_TIMEOUT = 2_000;
-const STREAM_ADVISORIES = "$JS.EVENT.ADVISORY.STREAM.*.*";
 
 /**
- * Pub/sub over NATS; its streams are those of JetStream. The connection is the app's: its options
- * say how it reconnects, and `close` leaves it open.
+ * Pub/sub over NATS, with the streams of JetStream. The connection is the app's: its options decide
+ * how it reconnects, and `close` leaves it open.
  *
- * @throws TypeError or RangeError for a wrong option.
+ * @throws TypeError or RangeError for a wrong option, and for a connection that can't keep a promise.
  */
 export function natsPubSub(
   connection: NatsConnection,
@@ -61,103 +52,107 @@ export function natsPubSub(
 class NatsBackend implements NatsPubSub {
   readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
-  readonly #settings: Settings;
   readonly #prefix: string;
-  readonly #manager: Promise<JetStreamManager>;
-  readonly #link: Link;
+  readonly #nats: MonitoredConnection;
   readonly #table: StreamTable;
-  readonly #advisories: OnWire;
-  readonly #stored: StoredPublishes;
-  readonly #wires: Wires;
+  readonly #watch: StreamWatch;
+  readonly #publisher: Publisher;
+  readonly #subscriptions: Subscriptions;
   readonly #history: History;
-  readonly #readers = new Map<string, StreamReader>();
-  readonly #open = new Set<Inbox>();
-  /** Whose `subscribe` is under way, and says itself what goes wrong. */
-  readonly #starting = new Set<Inbox>();
-  #loading: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(connection: NatsConnection, settings: Settings) {
-    const { prefix, timeout, domain, inboxPrefix } = settings;
+    const { prefix, timeout, domain, inboxPrefix, checkInterval } = settings;
     const api = domain === undefined ? { timeout } : { timeout, domain };
     this.connection = connection;
     this.jetstream = jetstream(connection, api);
-    this.#settings = settings;
-    this.#prefix = `${prefix}.`;
-    this.#manager = jetstreamManager(connection, { ...api, checkAPI: false });
-    this.#link = new Link(connection, timeout, {
+    this.#prefix = prefix;
+    const manager = jetstreamManager(connection, { ...api, checkAPI: false });
+    this.#nats = new MonitoredConnection(connection, timeout, {
       lost: () => this.#lost(),
       restored: () => this.#restored(),
       ended: () => this.#ended(),
+      refused: (error) => {
+        if (/maximum subscriptions/i.test(error.message)) plain.overLimit(error);
+      },
     });
-    this.#table = new StreamTable(this.#link, this.#manager, prefix, this.#make);
-    this.#advisories = connection.subscribe(STREAM_ADVISORIES, {
-      callback: () => this.#table.expire(),
+    this.#table = new StreamTable({
+      nats: this.#nats,
+      manager,
+      prefix,
+      make: async (stream) => ensureStream(this.#nats, await manager, settings, stream),
+      onChange: (flapped) => {
+        this.#subscriptions.revise(flapped);
+        this.#publisher.stored.revise();
+      },
     });
-    this.#stored = new StoredPublishes(this.#link, inboxPrefix);
-    this.#wires = new Wires(this.#link, this.#plainMessage);
-    this.#history = new History(this.#link, this.jetstream, this.#manager, this.#storedMessage);
+    this.#watch = new StreamWatch(this.#nats, this.#table, checkInterval);
+    this.#publisher = new Publisher(this.#nats, this.#table, inboxPrefix);
+    const messages = new Messages(prefix);
+    const plain = new PlainSubjects(this.#nats, messages.plain);
+    this.#history = new History(this.#nats, this.jetstream, manager, messages.stored);
+    this.#subscriptions = new Subscriptions({
+      nats: this.#nats,
+      client: this.jetstream,
+      table: this.#table,
+      plain,
+      history: this.#history,
+      messageOf: messages.stored,
+      wireOf: (subject) => this.#wireOf(subject),
+      notRetained: (subject) => this.#notRetained(subject),
+    });
   }
 
-  publish: PubSub["publish"] = (subject, data, options) => {
-    try {
-      this.#mustBeOpen();
-      validatePublish(subject, data, options);
-      // Copied: the caller may use the array again before it is sent.
-      const kept = typeof data === "string" ? data : new Uint8Array(data);
-      const wire = this.#prefix + subject;
-      const streams = this.#streams();
-      if (streams === undefined) return this.#send(wire, kept, options);
-      return streams.then(() => this.#send(wire, kept, options));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  publish: PubSub["publish"] = async (subject, data, options) => {
+    this.#mustBeOpen();
+    validatePublish(subject, data, options);
+    // Copied: the caller may use the array again before it is sent.
+    const kept = typeof data === "string" ? data : new Uint8Array(data);
+    await this.#publisher.publish(this.#wireOf(subject), kept, options, () => this.#mustBeOpen());
   };
 
   subscribe: PubSub["subscribe"] = async (subject, handler, options = {}) => {
     this.#mustBeOpen();
-    let leave = () => {};
-    const inbox = new Inbox({ subject, handler, options, leave: () => leave() });
+    const leave = (): void => this.#subscriptions.remove(inbox);
+    const inbox: Inbox = new Inbox({ subject, handler, options, leave });
     if (inbox.status === "closed") return inbox;
-    const place: Place = { leave: () => {} };
-    leave = () => {
-      this.#open.delete(inbox);
-      place.leave();
-    };
-    this.#open.add(inbox);
-    this.#starting.add(inbox);
     try {
-      await this.#place(inbox, options, place);
+      await this.#subscriptions.add(inbox, options);
     } catch (error) {
       const isWanted = !options.signal?.aborted && this.#closing === undefined;
       void inbox.unsubscribe();
       if (isWanted) throw unavailable("the subscription could not be made", error);
-    } finally {
-      this.#starting.delete(inbox);
     }
     return inbox;
   };
 
-  history: Streams["history"] = async (subject, limit) => {
+  history: Streams["history"] = async (subject, limit, range = {}) => {
     this.#mustBeOpen();
-    validateHistory(subject, limit);
-    const wire = this.#prefix + subject;
+    validateHistory(subject, limit, range);
+    const { since } = range;
+    const wire = this.#wireOf(subject);
     await this.#table.load();
     const stream = this.#table.find(wire);
     if (!stream) throw this.#notRetained(subject);
-    if (limit === 0) return [];
+    if (limit === 0 && since === undefined) return [];
     try {
       for (;;) {
         const messages: Message[] = [];
-        const range = await this.#history.last(
-          await this.#history.snapshot(stream.name),
-          wire,
-          limit,
+        const snapshot = await this.#history.snapshot(stream.name);
+        const found =
+          since === undefined
+            ? await this.#history.last(snapshot, wire, limit)
+            : await this.#history.after(snapshot, wire, since);
+        if (!found) throw cursorLost(subject);
+        const isAll = await this.#history.read(
+          limit === 0 ? { ...found, count: 0 } : found,
+          (message) => messages.push(message) < limit,
+          { isPatient: false },
         );
-        const take = (message: Message) => messages.push(message);
-        if (await this.#history.read(range, take, { isPatient: false })) return messages;
+        if (isAll) return messages;
       }
     } catch (error) {
+      if ((error as { code?: unknown }).code === "ERR_PUBSUB_CURSOR") throw error;
       throw unavailable("what the stream retains could not be read", error);
     }
   };
@@ -165,9 +160,10 @@ class NatsBackend implements NatsPubSub {
   ensureStream: Streams["ensureStream"] = async (config) => {
     this.#mustBeOpen();
     const settings = streamSettings(config);
-    await this.#make(settings);
-    this.#table.keep(settings);
-    await this.#table.load();
+    const { name } = settings;
+    // An app gives its streams names that no other app on the server has; packages can't.
+    const prefix = name.startsWith("$") ? this.#prefix.replaceAll(".", "_") : "";
+    await this.#table.ensure({ ...settings, name: prefix + name });
     emitEvent("stream", { level: "info", subject: settings.name });
   };
 
@@ -178,196 +174,48 @@ class NatsBackend implements NatsPubSub {
 
   #lost(): void {
     emitEvent("disconnected", { level: "warn" });
-    this.#wires.lost();
-    for (const reader of this.#readers.values()) reader.lost();
+    this.#publisher.stored.lost();
+    this.#subscriptions.lost();
   }
 
   #restored(): void {
     this.#table.expire();
-    this.#stored.resend();
-    this.#wires.restored();
-    for (const reader of this.#readers.values()) void reader.restored();
+    this.#publisher.stored.restored();
+    this.#subscriptions.restored();
     emitEvent("reconnected", { level: "info" });
   }
 
   #ended(): void {
     const error = unavailable("the connection to NATS is closed: nothing more will come");
-    this.#stored.failAll(error);
-    for (const inbox of [...this.#open]) {
-      if (!this.#starting.has(inbox)) inbox.fail(error);
-    }
-  }
-
-  async #place(inbox: Inbox, options: SubscribeOptions, place: Place): Promise<void> {
-    await this.#table.load();
-    if (inbox.status === "closed") return;
-    const { since, replay = 0 } = options;
-    const wire = this.#prefix + inbox.subject;
-    const stream = this.#table.find(wire);
-    if (stream) {
-      const reader = this.#readerOf(stream.name);
-      place.leave = () => reader.leave(inbox);
-      return this.#follow(reader, inbox, since, replay);
-    }
-    if (since || replay > 0) throw this.#notRetained(inbox.subject);
-    place.leave = () => this.#wires.leave(wire, inbox);
-    return this.#wires.join(wire, inbox);
-  }
-
-  async #follow(
-    reader: StreamReader,
-    inbox: Inbox,
-    since: string | undefined,
-    replay: number,
-  ): Promise<void> {
-    const stream = await reader.join(inbox.subject, inbox);
-    if (inbox.status === "closed") return;
-    const { epoch, last } = stream;
-    const wire = this.#prefix + inbox.subject;
-    let range = since ? await this.#resume(stream, wire, since) : undefined;
-    if (since) inbox.recovered = range !== undefined;
-    if (since && !range) inbox.gap("cursor");
-    if (!range && replay > 0) range = await this.#history.last(stream, wire, replay);
-    const start = range && range.count > 0 ? range.from - 1 : last;
-    inbox.startAfter(epoch, start);
-    inbox.cursor = since && range ? since : cursorOf(epoch, start);
-    const begun = new Promise<void>((resolve) => {
-      const first = (position: number) => {
-        inbox.cursor = cursorOf(epoch, position - 1);
-        resolve();
-      };
-      void reader.bringUp(inbox, range, first).then(resolve);
-    });
-    // Only then is it known where the subscription begins.
-    if (range && range.skip > 0) await this.#link.call(() => begun);
-  }
-
-  /** What came after a cursor, if all of it is still there. */
-  async #resume(stream: Snapshot, wire: string, cursor: string): Promise<Range | undefined> {
-    const [, epoch, digits] = /^([0-9a-z]{1,20}):(0|[1-9]\d{0,14})$/.exec(cursor) ?? [];
-    const next = Number(digits) + 1;
-    const isThere = epoch === stream.epoch && next >= stream.first && next <= stream.last + 1;
-    if (!isThere) return undefined;
-    const range = await this.#history.from(stream, wire, next);
-    if (next > stream.last || !(await this.#history.isExpired(range, next))) return range;
-    this.#history.release(range.consumer);
-    return undefined;
-  }
-
-  #readerOf(name: string): StreamReader {
-    const known = this.#readers.get(name);
-    if (known) return known;
-    const reader = new StreamReader({
-      name,
-      link: this.#link,
-      client: this.jetstream,
-      history: this.#history,
-      wireOf: (subject) => this.#prefix + subject,
-      messageOf: this.#storedMessage,
-      heal: async () => {
-        this.#table.expire();
-        await this.#table.load();
-        return this.#table.has(name);
-      },
-      onIdle: () => this.#readers.delete(name),
-    });
-    this.#readers.set(name, reader);
-    return reader;
+    this.#publisher.stored.failAll(error);
+    this.#subscriptions.failAll(error);
   }
 
   async #end(): Promise<void> {
-    await Promise.all([...this.#open].map((inbox) => inbox.unsubscribe()));
-    if (this.#link.isUp) await this.#settled();
-    this.#stored.failAll(closedError());
-    if (!this.#link.hasEnded) this.#advisories.unsubscribe();
-    this.#stored.stop();
-    this.#link.stop(closedError());
+    const { stored } = this.#publisher;
+    this.#watch.stop();
+    await this.#subscriptions.closeAll();
+    if (this.#nats.isUp) await this.#settled();
+    stored.failAll(closedError());
+    stored.stop();
+    this.#nats.stop(closedError());
   }
 
-  /** Resolves when the server has answered for what was published, or will not in time. */
+  /** Resolves when the server has replied to what was published, or will not in time. */
   async #settled(): Promise<void> {
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, CLOSE_TIMEOUT);
-    const answered = Promise.all([this.#stored.settled(), this.#link.flush()]);
-    await Promise.race([late, answered.catch(() => {})]);
-    clearTimeout(timer);
+    const replied = Promise.all([this.#publisher.stored.settled(), this.#nats.flush()]);
+    await within<unknown>(CLOSE_TIMEOUT, replied, () => undefined).catch(() => undefined);
   }
 
-  readonly #make = async (settings: StreamSettings): Promise<void> => {
-    await ensureStream(this.#link, await this.#manager, this.#settings, settings);
-    this.#table.expire();
-  };
-
-  readonly #plainMessage = ({ subject, data }: Msg): Message => ({
-    id: undefined,
-    subject: subject.slice(this.#prefix.length),
-    data,
-    time: Date.now(),
-    replayed: false,
-  });
-
-  readonly #storedMessage = (epoch: string, message: JsMsg, replayed: boolean): Message => {
-    const { streamSequence, timestampNanos } = message.info;
-    return {
-      id: cursorOf(epoch, streamSequence),
-      subject: message.subject.slice(this.#prefix.length),
-      data: message.data,
-      time: Math.floor(timestampNanos / 1e6),
-      replayed,
-    };
-  };
+  #wireOf(subject: string): string {
+    return wireOf(this.#prefix, subject);
+  }
 
   #notRetained(subject: string): Error {
     return this.#table.missing ? noStreams(this.#table.missing) : notRetained(subject);
-  }
-
-  /**
-   * Resolves when it is known which streams there are; `undefined` if it is. One promise for all who
-   * wait, so that they go on in the order in which they came.
-   */
-  #streams(): Promise<void> | undefined {
-    if (this.#loading === undefined && !this.#table.isFresh && this.#link.isUp) {
-      const loading = this.#table.load();
-      const done = () => {
-        this.#loading = undefined;
-      };
-      loading.then(done, done);
-      this.#loading = loading;
-    }
-    return this.#loading;
-  }
-
-  #send(wire: string, data: Payload, options: PublishOptions | undefined): Promise<void> {
-    try {
-      this.#mustBeOpen();
-      if (this.#table.find(wire)) {
-        return this.#stored.publish(wire, bytesOf(data), options?.messageId);
-      }
-      if (this.#link.isUp) this.connection.publish(wire, data);
-      return this.#link.flush();
-    } catch (error) {
-      return Promise.reject(this.#sendError(error, data));
-    }
-  }
-
-  /** What the client says of a message that it can't send. */
-  #sendError(error: unknown, data: Payload): Error {
-    const most = this.connection.info?.max_payload;
-    const { length } = bytesOf(data);
-    if (most !== undefined && (error as Partial<Error>).name === "InvalidArgumentError") {
-      return tooLarge(length, most);
-    }
-    return unavailable("the message could not be sent", error);
   }
 
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
 }
-
-/** How a subscription gets out of where it is. */
-interface Place {
-  leave: () => void;
-}
-
-const cursorOf = (epoch: string, position: number): string => `${epoch}:${position}`;

@@ -1,27 +1,35 @@
-import { knownOptions, numberOption } from "@lanai/pubsub/backend";
+import { checkOptions, integer, oneOf, type Rules, text } from "@lanai/connection/options";
 import type { NatsConnection } from "@nats-io/transport-node";
+import { checkConnection } from "./connection/check-connection.ts";
 
+/** Options of `natsPubSub`. */
 export interface NatsPubSubOptions {
   /**
-   * What every subject begins with on the wire: `chat.room` is `app.chat.room` there. Tokens of
-   * letters, digits, `_` and `-`, with dots between them, at most 64 characters. Apps that share an
-   * account choose different ones. Default: `app`.
+   * The first tokens of every subject on the server: `chat.room` is `app.chat.room` there. Letters,
+   * digits, `_` and `-`, with dots between tokens, at most 64 characters. Apps that share an account
+   * need different prefixes. Default: `app`.
    */
   readonly prefix?: string;
   /**
-   * For how long a call waits for the server, in milliseconds, until it fails with
-   * `ERR_PUBSUB_UNAVAILABLE`. A publish on a retained subject is sent again for so long while the
-   * connection is lost. From 100 to 60,000. Default: 5,000.
+   * The timeout of a call to the server, in milliseconds: the call then rejects with
+   * `ERR_PUBSUB_UNAVAILABLE`. While the connection is lost, a publish on a retained subject is sent
+   * again until this timeout. From 100 to 60,000. Default: 5,000.
    */
   readonly timeout?: number;
-  /** Where the server keeps the streams that `ensureStream` makes. Default: `file`. */
+  /** The server's storage for the streams that `ensureStream` makes. Default: `file`. */
   readonly storage?: "file" | "memory";
-  /** On how many servers of a cluster it keeps them. From 1 to 5. Default: 1. */
+  /** The number of servers of a cluster that keep them. From 1 to 5. Default: 1. */
   readonly replicas?: number;
   /** The JetStream domain, if there are several. Default: the one of the server. */
   readonly domain?: string;
-  /** The `inboxPrefix` that `connect` was given, if any. Default: `_INBOX`. */
+  /** The `inboxPrefix` that `connect` was given. Default: what the connection says, or `_INBOX`. */
   readonly inboxPrefix?: string;
+  /**
+   * The interval at which the streams are checked for changes of their subjects, in milliseconds. If
+   * the user may receive the server's advisories, they report a change at once. From 100 to 60,000.
+   * Default: 2,000.
+   */
+  readonly checkInterval?: number;
 }
 
 export interface Settings {
@@ -31,60 +39,29 @@ export interface Settings {
   readonly replicas: number;
   readonly domain: string | undefined;
   readonly inboxPrefix: string;
+  readonly checkInterval: number;
 }
 
-const OPTIONS: readonly string[] = [
-  "prefix",
-  "timeout",
-  "storage",
-  "replicas",
-  "domain",
-  "inboxPrefix",
-] satisfies readonly (keyof NatsPubSubOptions)[];
+const PREFIX = text(
+  "tokens of letters, digits, _ or - with dots between them, at most 64 characters",
+  /^(?=.{1,64}$)[\w-]+(\.[\w-]+)*$/,
+);
 
-const SUBJECT_PREFIX = /^(?=.{1,64}$)[\w-]+(\.[\w-]+)*$/;
+const RULES: Rules<NatsPubSubOptions> = {
+  prefix: PREFIX,
+  timeout: integer(100, 60_000, "milliseconds"),
+  storage: oneOf("file", "memory"),
+  replicas: integer(1, 5),
+  domain: text("letters, digits, _ or -", /^[\w-]+$/),
+  inboxPrefix: PREFIX,
+  checkInterval: integer(100, 60_000, "milliseconds"),
+};
 
 /** @throws TypeError or RangeError that names the option, what came and what is accepted. */
 export function settingsOf(connection: NatsConnection, options: NatsPubSubOptions): Settings {
-  checkConnection(connection);
-  knownOptions("natsPubSub", options, OPTIONS);
-  const { prefix = "app", storage = "file", inboxPrefix = "_INBOX", domain } = options;
-  checkPrefix("prefix", prefix);
-  checkPrefix("inboxPrefix", inboxPrefix);
-  if (domain !== undefined && (typeof domain !== "string" || !/^[\w-]+$/.test(domain))) {
-    throw new TypeError(
-      `natsPubSub: domain must be letters, digits, _ or -, got ${String(domain)}`,
-    );
-  }
-  if (storage !== "file" && storage !== "memory") {
-    throw new TypeError(`natsPubSub: storage must be "file" or "memory", got ${String(storage)}`);
-  }
-  return {
-    prefix,
-    timeout: integer("timeout", options.timeout, 100, 60_000, 5_000),
-    storage,
-    replicas: integer("replicas", options.replicas, 1, 5, 1),
-    domain,
-    inboxPrefix,
-  };
+  checkOptions("natsPubSub", options, RULES);
+  const { inboxPrefix } = checkConnection(connection, options);
+  const { prefix = "app", timeout = 5_000, storage = "file", replicas = 1, domain } = options;
+  const { checkInterval = 2_000 } = options;
+  return { prefix, timeout, storage, replicas, domain, inboxPrefix, checkInterval };
 }
-
-const checkConnection = (connection: NatsConnection) => {
-  const { publish, subscribe, status } = (connection ?? {}) as Partial<NatsConnection>;
-  if ([publish, subscribe, status].every((method) => typeof method === "function")) return;
-  throw new TypeError(
-    "natsPubSub: the first argument must be a connection: await connect({ servers, " +
-      `maxReconnectAttempts: -1 }) of @nats-io/transport-node, got ${typeof connection}`,
-  );
-};
-
-const checkPrefix = (name: string, value: string) => {
-  if (typeof value === "string" && SUBJECT_PREFIX.test(value)) return;
-  throw new TypeError(
-    `natsPubSub: ${name} must be tokens of letters, digits, _ or - with dots between them, at ` +
-      `most 64 characters, got ${JSON.stringify(value)}`,
-  );
-};
-
-const integer = (name: string, value: unknown, least: number, most: number, fallback: number) =>
-  numberOption("natsPubSub", name, value, { least, most, fallback });

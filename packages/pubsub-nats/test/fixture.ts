@@ -2,7 +2,7 @@ import { type NatsPubSub, type NatsPubSubOptions, natsPubSub } from "@lanai/pubs
 import type { ConnectionOptions } from "@nats-io/transport-node";
 import { connectTo } from "./servers.ts";
 
-export { listen } from "../../pubsub/test/listen.ts";
+export { type Listener, listen } from "../../pubsub/test/listen.ts";
 
 /** A backend with a connection of its own; both end with the test. */
 export interface Opened extends AsyncDisposable {

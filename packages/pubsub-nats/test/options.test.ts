@@ -15,11 +15,16 @@ const wrong: [name: string, options: object, message: RegExp][] = [
   ["a prefix of 65 characters", { prefix: "a".repeat(65) }, /at most 64 characters/],
   ["a prefix of the system", { prefix: "$JS" }, /prefix must be tokens/],
   ["an inboxPrefix with a space", { inboxPrefix: "a b" }, /inboxPrefix must be tokens/],
-  ["a time-out of 99", { timeout: 99 }, /timeout must be an integer from 100 to 60000, got 99/],
-  ["a time-out that is text", { timeout: "5s" }, /timeout must be a number, got string/],
+  [
+    "a time-out of 99",
+    { timeout: 99 },
+    /timeout must be an integer of milliseconds from 100 to 60000, got 99/,
+  ],
+  ["a time-out that is text", { timeout: "5s" }, /timeout must be an integer .* got string/],
   ["a storage that there isn't", { storage: "disk" }, /storage must be "file" or "memory"/],
   ["no replica", { replicas: 0 }, /replicas must be an integer from 1 to 5, got 0/],
-  ["a domain with a dot", { domain: "a.b" }, /domain must be letters, digits, _ or -, got a\.b/],
+  ["a checkInterval of 60,001", { checkInterval: 60_001 }, /checkInterval must be .* got 60001/],
+  ["a domain with a dot", { domain: "a.b" }, /domain must be letters, digits, _ or -, got "a\.b"/],
 ];
 
 for (const [name, options, message] of wrong) {

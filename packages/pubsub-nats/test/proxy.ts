@@ -10,12 +10,26 @@ export interface Proxy extends AsyncDisposable {
   /** From the next client's message that matches, until it is cut, nothing of the server arrives. */
   swallowAfter: RegExp | undefined;
   readonly isSwallowing: boolean;
+  /** As `swallowAfter`, but what the server sends is kept until `release`. */
+  holdAfter: RegExp | undefined;
+  readonly isHolding: boolean;
+  release(): void;
+  /** Breaks every connection once, when so many more chunks have arrived from either side. */
+  cutAfter: number | undefined;
 }
 
 export async function startProxy(target: number): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let isCut = false;
   let isSwallowing = false;
+  let held: (() => void)[] | undefined;
+  const countChunk = () => {
+    if (proxy.cutAfter === undefined) return;
+    proxy.cutAfter -= 1;
+    if (proxy.cutAfter > 0) return;
+    proxy.cutAfter = undefined;
+    for (const socket of sockets) socket.destroy();
+  };
   const keep = (socket: Socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
@@ -26,11 +40,16 @@ export async function startProxy(target: number): Promise<Proxy> {
     if (isCut) return void client.destroy();
     const upstream = keep(connect(target, "127.0.0.1"));
     keep(client).on("data", (chunk) => {
-      if (proxy.swallowAfter?.test(chunk.toString("latin1"))) isSwallowing = true;
+      const text = chunk.toString("latin1");
+      if (proxy.swallowAfter?.test(text)) isSwallowing = true;
+      if (proxy.holdAfter?.test(text)) held ??= [];
       upstream.write(chunk);
+      countChunk();
     });
     upstream.on("data", (chunk) => {
-      if (!isSwallowing) client.write(chunk);
+      if (held) held.push(() => client.write(chunk));
+      else if (!isSwallowing) client.write(chunk);
+      countChunk();
     });
     client.once("close", () => upstream.destroy());
     upstream.once("close", () => client.destroy());
@@ -39,6 +58,17 @@ export async function startProxy(target: number): Promise<Proxy> {
   await once(server, "listening");
   const proxy: Proxy = {
     swallowAfter: undefined,
+    holdAfter: undefined,
+    cutAfter: undefined,
+    get isHolding() {
+      return held !== undefined;
+    },
+    release() {
+      const waiting = held ?? [];
+      held = undefined;
+      proxy.holdAfter = undefined;
+      for (const write of waiting) write();
+    },
     get isSwallowing() {
       return isSwallowing;
     },

@@ -1,7 +1,9 @@
 import { randomInt } from "node:crypto";
 import { matchesSubject, SubjectIndex } from "@lanai/pubsub/backend";
+import { natsPubSub } from "@lanai/pubsub-nats";
 import { expect, test } from "vitest";
 import { startNats } from "../../../scripts/services/nats.ts";
+import { keepReservedOutOfStreams } from "../../pubsub/test/reserved-streams.ts";
 import { connectTo } from "./servers.ts";
 
 const TOKENS = [
@@ -76,4 +78,13 @@ test("330 random patterns and 330 subjects match on a real server as they do her
   const differences = [...real, ...ours].filter((pair) => !real.has(pair) || !ours.has(pair));
   expect(differences, `with LANAI_SEED=${seed}`).toEqual([]);
   expect(real.size, `with LANAI_SEED=${seed}`).toBeGreaterThan(1_000);
+});
+
+test("C9: the widest stream retains no reserved subject", async () => {
+  await using server = await startNats();
+  const connection = await connectTo(server);
+  const backend = natsPubSub(connection);
+  await keepReservedOutOfStreams(backend);
+  await backend.close();
+  await connection.close();
 });

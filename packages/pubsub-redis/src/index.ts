@@ -1,2 +1,3 @@
-export type { RedisClient, RedisClusterClient, RedisNode } from "./client.ts";
-export { type RedisPubSub, type RedisPubSubOptions, redisPubSub } from "./redis-pubsub.ts";
+export type { RedisPubSubOptions } from "./options.ts";
+export type { RedisClient, RedisClusterClient, RedisNode } from "./redis/client.ts";
+export { type RedisPubSub, redisPubSub } from "./redis-pubsub.ts";

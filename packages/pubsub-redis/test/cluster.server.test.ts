@@ -3,7 +3,7 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
-import { slotOf } from "../src/slot.ts";
+import { slotOf } from "../src/redis/slot.ts";
 import { eventually, listen, numbers } from "./fixture.ts";
 import { clusterClients, DURABLE, newPrefix, wireOf } from "./servers.ts";
 

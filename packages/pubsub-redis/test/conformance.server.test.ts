@@ -1,39 +1,43 @@
-import { pubsubConformance } from "@lanai/pubsub/testing";
+import { pubsubConformance, pubsubProcesses } from "@lanai/pubsub/testing";
 import { redisPubSub } from "@lanai/pubsub-redis";
+import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
-import { type Peer, startPeer } from "../../pubsub/test/peer.ts";
 import { tenAtOnce } from "../../pubsub/test/ten-at-once.ts";
 import { openBackend } from "./fixture.ts";
-import type { PeerOptions } from "./peer-process.ts";
+import type { BackendOptions } from "./open-backend.ts";
 import { clients, DURABLE, newPrefix, wireOf } from "./servers.ts";
 
 let server: RedisServer;
-let peer: Peer<PeerOptions>;
 
 beforeAll(async () => {
   server = await startRedis({ args: DURABLE });
-  peer = startPeer(new URL("./peer-process.ts", import.meta.url));
 });
 afterAll(async () => {
-  await peer?.kill();
   await server?.stop();
 });
 
-pubsubConformance({
+let cuts = 0;
+
+/** Breaks the connections for subscribing, and those for all else, in turn. */
+async function cut(): Promise<void> {
+  const admin = new Redis(server.port);
+  const type = cuts++ % 2 ? "NORMAL" : "PUBSUB";
+  await admin.call("CLIENT", "KILL", "TYPE", type, "SKIPME", "YES");
+  admin.disconnect();
+}
+
+pubsubProcesses({
   name: "Redis, ioredis 6, two processes",
   test: (it, fn) => test(it, { timeout: 120_000 }, fn),
-  async open() {
-    const prefix = newPrefix();
-    const here = openBackend(server.port, { prefix });
-    return {
-      backend: here.backend,
-      again: await peer.open({ port: server.port, prefix }),
-      restart: () => server.restart(),
-      wire: () => wireOf([server], prefix),
-      close: async () => here[Symbol.asyncDispose](),
-    };
-  },
+  after: afterAll,
+  backend: () => ({
+    module: new URL("./open-backend.ts", import.meta.url).href,
+    options: { port: server.port, prefix: newPrefix() } satisfies BackendOptions,
+  }),
+  cut,
+  restart: () => server.restart(),
+  wire: ({ options }) => wireOf([server], (options as { prefix: string }).prefix),
 });
 
 for (const [name, connect] of Object.entries(clients)) {
@@ -50,6 +54,7 @@ for (const [name, connect] of Object.entries(clients)) {
         backend: redisPubSub(one, { prefix }),
         again: redisPubSub(other, { prefix }),
         ...(!name.includes("keyPrefix") && { restart: () => server.restart() }),
+        cut,
         wire: () => wireOf([server], prefix),
         close() {
           one.disconnect();

@@ -3,7 +3,10 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Redis } from "ioredis";
 import Koa from "koa";
 
-const redis = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379");
+const redis = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379", {
+  // After a failover under a living connection: connect again, and send the command again.
+  reconnectOnError: (error) => (error.message.includes("READONLY") ? 2 : false),
+});
 redis.on("error", console.error);
 
 const bus = createPubSub({ backend: redisPubSub(redis) });

@@ -7,6 +7,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
 import { neverReads } from "../../pubsub/test/never-reads.ts";
+import { keepReservedOutOfStreams } from "../../pubsub/test/reserved-streams.ts";
 import { eventually, listen, numbers, openBackend } from "./fixture.ts";
 
 const run = promisify(execFile);
@@ -336,4 +337,9 @@ test("nothing connects before something is asked for, and close ends only what i
   await eventually(async () => expect(await pubsubs()).toBe(0));
   expect(await client.ping()).toBe("PONG");
   client.disconnect();
+});
+
+test("C9: the widest stream retains no reserved subject", async () => {
+  await using opened = openBackend(server.port);
+  await keepReservedOutOfStreams(opened.backend);
 });

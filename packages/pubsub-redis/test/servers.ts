@@ -29,7 +29,10 @@ export const DURABLE = ["--appendonly", "yes", "--appendfsync", "always"];
 export const newPrefix = (): string => `${randomUUID()}:`;
 
 /** What the servers know of channels and patterns, but for those of control. */
-export const wireOf = async (servers: readonly RedisServer[], prefix: string): Promise<number> => {
+export const wireOf = async (
+  servers: readonly Pick<RedisServer, "port">[],
+  prefix: string,
+): Promise<number> => {
   let count = 0;
   for (const { port } of servers) {
     const admin = new Redis(port);

@@ -1,22 +1,21 @@
 import type { PubSub } from "@lanai/pubsub";
+import { type Peer, startPeer } from "@lanai/pubsub/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
-import { type Peer, startPeer } from "../../pubsub/test/peer.ts";
 import { eventually, listen, numbers, openBackend } from "./fixture.ts";
-import type { PeerOptions } from "./peer-process.ts";
 import { wireOf } from "./servers.ts";
 
 let server: RedisServer;
 let here: ReturnType<typeof openBackend>;
 let there: PubSub;
-let peer: Peer<PeerOptions>;
+let peer: Peer;
 
-const program = new URL("./peer-process.ts", import.meta.url);
+const module = new URL("./open-backend.ts", import.meta.url).href;
 
 beforeAll(async () => {
   server = await startRedis();
   here = openBackend(server.port);
-  peer = startPeer(program);
+  peer = startPeer(module);
   there = await peer.open({ port: server.port });
 });
 afterAll(async () => {
@@ -53,7 +52,7 @@ test("P4: one that never called ensureStream stores too, and resumes the other's
 });
 
 test("one that is killed leaves no subscription and harms nobody", async () => {
-  await using other = startPeer<PeerOptions>(program);
+  await using other = startPeer(module);
   const killed = await other.open({ port: server.port });
   const before = await wireOf([server], "lanai:");
   await listen(killed, "killed.*");

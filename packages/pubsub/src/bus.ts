@@ -1,14 +1,15 @@
+import { checkOptions, property, type Rules, withMethods } from "@lanai/connection/options";
 import type { ExtendableContext, Next } from "koa";
 import { PubSubError } from "./errors.ts";
-import { warn } from "./inbox.ts";
-import { JsonMessaging, type Report } from "./json-messaging.ts";
-import { knownOptions } from "./known-options.ts";
-import { memoryPubSub } from "./memory-pubsub.ts";
+import { JsonMessaging, type Report } from "./json/json-messaging.ts";
+import { memoryPubSub } from "./memory/memory-pubsub.ts";
 import type { Messaging, Meta } from "./messaging.ts";
 import type { PubSub } from "./pubsub.ts";
+import { warn } from "./subscription/failure-reports.ts";
 
+/** Options of `createPubSub` and `pubsub`. */
 export interface PubSubOptions {
-  /** What messages go through. Default: {@link memoryPubSub}, inside this process. */
+  /** The backend that carries the messages. Default: {@link memoryPubSub}, inside this process. */
   readonly backend?: PubSub;
   /** The requests' part is `ctx[property]`. Default: `pubsub`. */
   readonly property?: string;
@@ -21,14 +22,15 @@ declare module "koa" {
   }
 }
 
+/** Koa middleware that puts `ctx.pubsub`, or another property, on each context. */
 export type PubSubMiddleware = (ctx: ExtendableContext, next: Next) => Promise<unknown>;
 
-/** Told of a failure of a subscription that has no `onError` of its own. */
+/** Called with each failure of a subscription that has no `onError` of its own. */
 export type ErrorListener = (error: PubSubError, meta?: Meta) => void;
 
 /** The pub/sub of an app: made once, used anywhere. What it subscribes lives until `close`. */
 export interface Bus extends Messaging {
-  /** For the whole app, a group of routes or one route: puts `ctx.pubsub` there. */
+  /** Returns a middleware that puts `ctx.pubsub` there: for the whole app, a group of routes or one route. */
   middleware(): PubSubMiddleware;
   /**
    * The bus's `error` event: failures of subscriptions without an `onError`. As long as nobody
@@ -47,8 +49,8 @@ export interface Bus extends Messaging {
  * @throws TypeError for an option that doesn't exist or can't be.
  */
 export function createPubSub(options: PubSubOptions = {}): Bus {
-  validate(options);
-  const { backend = memoryPubSub(), property = "pubsub" } = options;
+  checkOptions("createPubSub", options, OPTIONS);
+  const { backend = memoryPubSub(), property: name = "pubsub" } = options;
   const listeners = new Set<ErrorListener>();
   const report: Report = (error, meta) => {
     if (listeners.size === 0) return warn(meta?.subject, error);
@@ -60,15 +62,15 @@ export function createPubSub(options: PubSubOptions = {}): Bus {
       }
     }
   };
-  const face = new JsonMessaging(backend, report);
+  const messaging = new JsonMessaging(backend, report);
 
-  return Object.assign(face, {
+  return Object.assign(messaging, {
     middleware: (): PubSubMiddleware => async (ctx, next) => {
-      const held = ctx as unknown as Record<string, unknown>;
-      const there = held[property];
-      if (there === undefined) held[property] = new JsonMessaging(backend, report, ctx);
-      else if (!(there instanceof JsonMessaging) || there.backend !== backend)
-        throw taken(property);
+      const properties = ctx as unknown as Record<string, unknown>;
+      const existing = properties[name];
+      if (existing === undefined) properties[name] = new JsonMessaging(backend, report, ctx);
+      else if (!(existing instanceof JsonMessaging) || existing.backend !== backend)
+        throw propertyTaken(name);
       return next();
     },
     onError(listener: ErrorListener): () => void {
@@ -83,25 +85,18 @@ export function createPubSub(options: PubSubOptions = {}): Bus {
 export const pubsub = (options?: PubSubOptions): PubSubMiddleware =>
   createPubSub(options).middleware();
 
-const taken = (property: string): PubSubError =>
+const propertyTaken = (property: string): PubSubError =>
   new PubSubError(
     "ERR_PUBSUB_PROPERTY_TAKEN",
     `something else is at ctx.${property}: give createPubSub another property`,
   );
 
-function validate(options: PubSubOptions): void {
-  knownOptions("createPubSub", options, ["backend", "property"]);
-  const { backend, property } = options;
-  if (backend !== undefined) {
-    const methods = ["publish", "subscribe", "close"] as const;
-    if (!methods.every((it) => typeof backend?.[it] === "function")) {
-      throw new TypeError(
-        "createPubSub: backend must have publish, subscribe and close, such as memoryPubSub(), " +
-          `got ${typeof backend}`,
-      );
-    }
-  }
-  if (property !== undefined && !/^[A-Za-z_$][\w$]*$/.test(property)) {
-    throw new TypeError(`createPubSub: property must be a name such as "pubsub", got ${property}`);
-  }
-}
+const OPTIONS: Rules<PubSubOptions> = {
+  backend: withMethods(
+    "an object with publish, subscribe and close, such as memoryPubSub()",
+    "publish",
+    "subscribe",
+    "close",
+  ),
+  property,
+};

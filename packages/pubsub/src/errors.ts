@@ -1,8 +1,13 @@
+import { CodedError } from "@lanai/connection/errors";
+
+/** The code of a {@link PubSubError}. Codes don't change between versions; messages may. */
 export type PubSubErrorCode =
   /** A subject, pattern or stream name that can't be. `index` says where. Status 400. */
   | "ERR_PUBSUB_SUBJECT"
   /** `replay`, `since` or `history` on what isn't wholly inside one stream. */
   | "ERR_PUBSUB_NOT_RETAINED"
+  /** `since` of `history` can't be resumed: unknown, malformed, or older than what is retained. */
+  | "ERR_PUBSUB_CURSOR"
   /** A stream can't be made, or not changed like this. */
   | "ERR_PUBSUB_STREAM"
   /** The backend has no streams. */
@@ -13,9 +18,9 @@ export type PubSubErrorCode =
   | "ERR_PUBSUB_CLOSED"
   /** A subscriber didn't keep up, and its subscription was closed. */
   | "ERR_PUBSUB_SLOW"
-  /** A handler threw or rejected; `cause` is with what. */
+  /** A handler threw or rejected; `cause` has the value. */
   | "ERR_PUBSUB_HANDLER"
-  /** What was published can't be encoded. */
+  /** A value that was published can't be encoded. */
   | "ERR_PUBSUB_ENCODE"
   /** A message is not JSON, or not what the schema asks for. */
   | "ERR_PUBSUB_DECODE"
@@ -25,7 +30,7 @@ export type PubSubErrorCode =
   | "ERR_PUBSUB_PROPERTY_TAKEN";
 
 export interface PubSubErrorOptions extends ErrorOptions {
-  /** Of `ERR_PUBSUB_SUBJECT`: where, counted in UTF-16 code units from 0. */
+  /** The place of the fault in the subject, in UTF-16 code units from 0, for `ERR_PUBSUB_SUBJECT`. */
   readonly index?: number;
 }
 
@@ -40,35 +45,45 @@ const STATUS: Partial<Record<PubSubErrorCode, number>> = {
  * A failed operation of pub/sub. Known by its `code`, also between two copies of this package. It
  * holds no payload.
  */
-export class PubSubError extends Error {
-  readonly code: PubSubErrorCode;
-  /** HTTP status that Koa answers with. */
-  readonly status: number;
-  /** Whether the message may be shown to the client. */
-  readonly expose: boolean = false;
+export class PubSubError extends CodedError<PubSubErrorCode> {
   declare readonly index?: number;
 
   constructor(code: PubSubErrorCode, message: string, options: PubSubErrorOptions = {}) {
-    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    const { index, ...details } = options;
+    super(code, message, { ...details, status: STATUS[code] ?? 500 });
     this.name = "PubSubError";
-    this.code = code;
-    this.status = STATUS[code] ?? 500;
-    if (options.index !== undefined) this.index = options.index;
+    if (index !== undefined) this.index = index;
   }
 }
 
-/** What every backend refuses alike. */
-export const closedError = (): PubSubError =>
-  new PubSubError("ERR_PUBSUB_CLOSED", "pub/sub has been closed: nothing comes or goes any more");
+/** Makes the error of every call after `close`. */
+export function closedError(): PubSubError {
+  return new PubSubError(
+    "ERR_PUBSUB_CLOSED",
+    "pub/sub has been closed: nothing comes or goes any more",
+  );
+}
 
-export const notRetained = (subject: string): PubSubError =>
-  new PubSubError(
+/** Returns the error of a subject that no stream retains as a whole: `ERR_PUBSUB_NOT_RETAINED`. */
+export function notRetained(subject: string): PubSubError {
+  return new PubSubError(
     "ERR_PUBSUB_NOT_RETAINED",
     `no stream retains all of ${subject}: call ensureStream first, and ask for what is inside one`,
   );
+}
 
-export const streamOverlap = (subject: string, other: string, stream: string): PubSubError =>
-  new PubSubError(
+/** Returns the error of a cursor that can't be resumed: `ERR_PUBSUB_CURSOR`. */
+export function cursorLost(subject: string): PubSubError {
+  return new PubSubError(
+    "ERR_PUBSUB_CURSOR",
+    `the cursor given for ${subject} can't be resumed: read the last messages without it`,
+  );
+}
+
+/** Returns the error of a stream whose subjects another stream retains: `ERR_PUBSUB_STREAM`. */
+export function streamOverlap(subject: string, other: string, stream: string): PubSubError {
+  return new PubSubError(
     "ERR_PUBSUB_STREAM",
     `${subject} overlaps with ${other}, which the stream ${stream} retains: a subject has one stream`,
   );
+}

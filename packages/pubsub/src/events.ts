@@ -1,21 +1,23 @@
-import { channel } from "node:diagnostics_channel";
+import { type Events, eventsOf } from "@lanai/connection/events";
 
 /**
- * What happens in pub/sub, seen from outside, on `node:diagnostics_channel`. Subscribe to
+ * An event of pub/sub on `node:diagnostics_channel`. Subscribe to
  * `lanai:pubsub:<name>`; nothing is logged by itself. An event holds no payload and no cursor.
  */
 export interface PubSubEvent {
+  /** The importance: `warn` and `error` deserve attention. */
   readonly level: "info" | "warn" | "error";
-  /** Of the subscription, stream or message concerned. */
+  /** The subject of the subscription, stream or message concerned. */
   readonly subject?: string;
-  /** Of a gap: why. */
+  /** The reason for the gap. */
   readonly reason?: string;
-  /** Of a gap: how many messages are missing, where that is known. */
+  /** The number of messages that are missing in a gap, if it is known. */
   readonly count?: number;
   readonly error?: unknown;
   readonly message?: string;
 }
 
+/** The name of an event on `node:diagnostics_channel`, after `lanai:pubsub:`. */
 export type PubSubEventName =
   /** A subscription began. */
   | "subscribed"
@@ -32,20 +34,20 @@ export type PubSubEventName =
   /** A stream was made or changed. */
   | "stream";
 
-const named = (name: PubSubEventName) => channel(`lanai:pubsub:${name}`);
+const NAMES = [
+  "subscribed",
+  "unsubscribed",
+  "gap",
+  "error",
+  "disconnected",
+  "reconnected",
+  "stream",
+] as const satisfies readonly PubSubEventName[];
 
-const channels = {
-  subscribed: named("subscribed"),
-  unsubscribed: named("unsubscribed"),
-  gap: named("gap"),
-  error: named("error"),
-  disconnected: named("disconnected"),
-  reconnected: named("reconnected"),
-  stream: named("stream"),
-} as const satisfies Record<PubSubEventName, unknown>;
+/** The events of pub/sub, of its backends too. */
+const events: Events<Record<PubSubEventName, PubSubEvent>> = eventsOf("lanai:pubsub", NAMES);
 
-/** Tells those who watch; for backends too. */
+/** Emits an event, if anybody has subscribed to its name. */
 export function emitEvent(name: PubSubEventName, event: PubSubEvent): void {
-  const { [name]: watched } = channels;
-  if (watched.hasSubscribers) watched.publish(event);
+  events.emit(name, event);
 }

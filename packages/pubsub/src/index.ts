@@ -6,10 +6,13 @@ export {
   type PubSubOptions,
   pubsub,
 } from "./bus.ts";
-export { PubSubError, type PubSubErrorCode, type PubSubErrorOptions } from "./errors.ts";
-export type { Event, EventStream } from "./event-stream.ts";
+export { clientCount } from "./calls/client-count.ts";
+export { compareCursors } from "./cursor.ts";
+export { PubSubError, type PubSubErrorCode } from "./errors.ts";
 export type { PubSubEvent, PubSubEventName } from "./events.ts";
-export { type MemoryPubSubOptions, memoryPubSub } from "./memory-pubsub.ts";
+export type { Event, EventStream } from "./json/event-stream.ts";
+export type { SchemaIssue, SchemaResult, StandardSchema } from "./json/standard-schema.ts";
+export { type MemoryPubSubOptions, memoryPubSub } from "./memory/memory-pubsub.ts";
 export type {
   HistoryOptions,
   Messaging,
@@ -28,6 +31,5 @@ export type {
   SubscribeOptions,
   Subscription,
 } from "./pubsub.ts";
-export type { SchemaIssue, SchemaResult, StandardSchema } from "./standard-schema.ts";
-export { hasStreams, type StreamConfig, type Streams } from "./streams.ts";
-export { token } from "./subject.ts";
+export type { HistoryRange, StreamConfig, Streams } from "./streams.ts";
+export { token } from "./subjects/subject.ts";

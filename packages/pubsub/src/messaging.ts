@@ -1,20 +1,23 @@
 import type { PubSubError } from "./errors.ts";
-import type { Event, EventStream } from "./event-stream.ts";
+import type { Event, EventStream } from "./json/event-stream.ts";
+import type { StandardSchema } from "./json/standard-schema.ts";
 import type { PublishOptions, PubSub, SubscribeOptions, Subscription } from "./pubsub.ts";
-import type { StandardSchema } from "./standard-schema.ts";
-import type { StreamConfig } from "./streams.ts";
+import type { HistoryRange, StreamConfig } from "./streams.ts";
 
-/** Of a message, all but what it says. */
+/** A message without its data. */
 export type Meta = Omit<Event, "data">;
 
+/** Options of a subscription to JSON values. */
 export interface TypedSubscribeOptions<T> extends SubscribeOptions {
-  /** What a message must be; one that isn't goes to `onError`, never to the handler. */
+  /** The schema of a message; one that doesn't match goes to `onError`, not to the handler. Default: none. */
   readonly schema?: StandardSchema<T>;
 }
 
-export interface HistoryOptions<T> {
+/** Options of `history`. Without `since` it returns the last messages. */
+export interface HistoryOptions<T> extends HistoryRange {
+  /** The schema of a message; one that doesn't match goes to `onError`. Default: none. */
   readonly schema?: StandardSchema<T>;
-  /** Told of each message that can't be decoded; it is left out. Default: the bus's `onError`. */
+  /** Called for each message that can't be decoded, which is left out. Default: the bus's `onError`. */
   readonly onError?: (error: PubSubError, meta: Meta) => void;
 }
 
@@ -29,7 +32,7 @@ export interface RawMessaging {
   ): Promise<Subscription>;
 }
 
-/** What an app does with pub/sub: the same on the bus and on `ctx.pubsub`. */
+/** The calls of pub/sub, which are the same on the bus and on `ctx.pubsub`. */
 export interface Messaging {
   /**
    * Publishes a value as JSON. Resolves when it was handed over; on a retained subject, when it is
@@ -53,7 +56,10 @@ export interface Messaging {
    * @throws PubSubError, TypeError or RangeError for a wrong subject or option, here and now.
    */
   events<T = unknown>(subject: string, options?: TypedSubscribeOptions<T>): EventStream<T>;
-  /** The last `limit` retained messages, oldest first. Rejects with `ERR_PUBSUB_NOT_RETAINED`. */
+  /**
+   * The last `limit` retained messages, oldest first; with `since`, the first `limit` after that.
+   * Rejects with `ERR_PUBSUB_NOT_RETAINED`, and with `ERR_PUBSUB_CURSOR` if `since` can't be resumed.
+   */
   history<T = unknown>(
     subject: string,
     limit: number,
@@ -61,7 +67,8 @@ export interface Messaging {
   ): Promise<Event<T>[]>;
   /** Makes a stream, or changes its limits and subjects: see `Streams`. */
   ensureStream(config: StreamConfig): Promise<void>;
+  /** The same calls for bytes, without JSON. */
   readonly raw: RawMessaging;
-  /** What messages go through. */
+  /** The backend that messages go through. */
   readonly backend: PubSub;
 }

@@ -1,7 +1,7 @@
 import type { PubSubError } from "./errors.ts";
 
 /**
- * What is published: bytes, or a text that stands for its UTF-8 bytes. A text must be well-formed
+ * A payload: bytes, or a text that stands for its UTF-8 bytes. A text must be well-formed
  * Unicode. A backend hands over whichever of the two is cheaper for it; see `bytesOf` and `textOf`.
  */
 export type Payload = Uint8Array | string;
@@ -28,28 +28,29 @@ export interface Message {
  */
 export type Handler = (message: Message) => unknown;
 
+/** Options of `publish`. */
 export interface PublishOptions {
   /**
-   * Publish at most once under this name: on a retained subject, a second publish with it within
+   * The unique name of the message. On a retained subject, a second publish under this name within
    * two minutes resolves without being stored or delivered. Up to 128 characters. Ignored on plain
-   * subjects.
+   * subjects. Default: none.
    */
   readonly messageId?: string;
 }
 
-/** What happens when a subscriber doesn't keep up with what is published. */
+/** The bounds of a subscription's queue, and what happens if the subscriber doesn't keep up. */
 export interface QueueOptions {
-  /** Live messages that wait for the handler at most. From 1 to 1,000,000. Default: 1,024. */
+  /** The most live messages that wait for the handler. From 1 to 1,000,000. Default: 1,024. */
   readonly limit?: number;
   /**
-   * Bytes that they hold at most, or one message; of a text, which is what the backend in memory
-   * hands over for one, its UTF-16 code units. Default: 16 MiB (16,777,216).
+   * The most bytes that these messages hold together, or one message. With `memoryPubSub`, which keeps
+   * JSON as a text, its UTF-16 code units. Default: 16 MiB (16,777,216).
    */
   readonly bytes?: number;
   /**
    * With `close` the subscription ends with `ERR_PUBSUB_SLOW`: a retained subject can be resumed
-   * with the cursor of what was handled last. With `drop-oldest` it goes on, and `onGap` is told how
-   * many are missing. Default: `close`.
+   * with the cursor of what was handled last. With `drop-oldest` it goes on, and `onGap` is
+   * called with how many are missing. Default: `close`.
    */
   readonly overflow?: "close" | "drop-oldest";
 }
@@ -67,58 +68,61 @@ export interface Gap {
    * - `overflow`: the queue was full, and its oldest messages were dropped.
    */
   readonly reason: "cursor" | "reconnect" | "expired" | "overflow";
-  /** How many messages are missing, where that is known. */
+  /** The number of messages that are missing, if it is known. */
   readonly count?: number;
 }
 
+/** Options of `subscribe` and `events`. */
 export interface SubscribeOptions {
   /**
-   * Deliver up to this many retained messages first, oldest first, then live ones, without a gap, a
-   * duplicate or a change of order. `Infinity` for all. Default: 0.
+   * The number of retained messages to deliver first, oldest first, before live ones, without a gap, a
+   * duplicate or a change of order. From 0; `Infinity` for all. Default: 0.
    */
   readonly replay?: number;
   /**
-   * Resume strictly after the message with this id. It comes from clients, so anything is accepted;
-   * what can't be resumed is told by `recovered` and `onGap`. It wins over `replay`, which serves
-   * when there is no cursor, an empty one, or one that can't be resumed.
+   * The id of the message after which to resume. It comes from clients, so any text is accepted: a
+   * cursor that can't be resumed is reported by `recovered` and `onGap`. `replay` applies only if
+   * `since` is missing or empty, or can't be resumed. Default: none.
    */
   readonly since?: string | undefined;
   /** Unsubscribes when it aborts. An abort is no error: the subscription is closed. */
   readonly signal?: AbortSignal | undefined;
+  /** The queue of live messages that wait for the handler. */
   readonly queue?: QueueOptions;
   /**
-   * Told of each failure once: of the handler (`ERR_PUBSUB_HANDLER`), of a message that can't be
+   * Called once for each failure: of the handler (`ERR_PUBSUB_HANDLER`), of a message that can't be
    * decoded (`ERR_PUBSUB_DECODE`), and of why the subscription was closed (`ERR_PUBSUB_SLOW`,
-   * `ERR_PUBSUB_UNAVAILABLE`). What it throws itself is a warning of the process.
+   * `ERR_PUBSUB_UNAVAILABLE`). An exception of this callback is a warning of the process.
    */
   readonly onError?: (error: PubSubError, message?: Omit<Message, "data">) => void;
-  /** Told of each gap, before the first message after it. */
+  /** Called for each gap, before the first message after it. */
   readonly onGap?: (gap: Gap) => void;
 }
 
+/** A subscription, from the moment when `subscribe` resolves until it is closed. */
 export interface Subscription {
-  /** As it was given, wildcards included. */
+  /** The subject or pattern as it was given. */
   readonly subject: string;
-  /** `syncing`: history is being read, or a lost connection made good; live messages wait. */
+  /** `syncing` while history is read, or the connection is lost; live messages wait meanwhile. */
   readonly status: "syncing" | "live" | "closed";
   /** Whether `since` was resumed. `undefined` if none was given. */
   readonly recovered: boolean | undefined;
   /**
-   * The position up to which the handler was called; at first, where the subscription began, so
-   * that whoever has received nothing yet can resume too. `undefined` on plain subjects.
+   * The position up to which the handler was called; at first, the position at which the subscription
+   * began, so that it can be resumed before any message too. `undefined` on plain subjects.
    */
   readonly cursor: string | undefined;
   /** Resolves when the subscription has ended, for whatever reason. It never rejects. */
   readonly closed: Promise<void>;
   /**
-   * Ends the subscription. From the call on, the handler is not called again; what waited is
-   * dropped. Resolves when the backend has let go. Calling it again is harmless.
+   * Ends the subscription. From the call on, the handler is not called again, and waiting messages are
+   * dropped. Resolves when the backend has unsubscribed. A second call has no effect.
    */
   unsubscribe(): Promise<void>;
 }
 
 /**
- * Where messages go through. Bytes only: what they mean is for the layer above.
+ * A backend, which carries messages. They are bytes only: what they mean is for the layer above.
  *
  * - *Subjects* are validated by {@link validateSubject} before anything else happens, and matched by
  *   its rules. They are what an app sees: a backend adds its own prefix and takes it off.
@@ -145,8 +149,9 @@ export interface PubSub {
    */
   subscribe(subject: string, handler: Handler, options?: SubscribeOptions): Promise<Subscription>;
   /**
-   * Ends every subscription, waits for publishes under way and lets go of what the backend made
-   * itself, within a bounded time, also while the broker is away. Calling it twice is harmless.
+   * Ends every subscription, waits for publishes in progress and closes the connections that the
+   * backend has opened, within a bounded time, also while the broker is unreachable. A second call
+   * has no effect.
    */
   close(): Promise<void>;
 }

@@ -1,22 +1,34 @@
 import type { Message, PubSub } from "./pubsub.ts";
 
+/** A stream to make or change: the subjects that it retains, and its limits. */
 export interface StreamConfig {
   /** 1 to 64 of `A-Z a-z 0-9 _ -`. */
   readonly name: string;
-  /** What is retained: at least one subject or pattern. No two streams may retain one subject. */
+  /** Subjects and patterns to retain: at least one. No two streams may retain the same subject. */
   readonly subjects: readonly string[];
   /** Messages kept at most, over all subjects. From 1 to 10,000,000. Default: 1,000. */
   readonly maxMsgs?: number;
-  /** For how long one is kept, in milliseconds, from 100; `Infinity` for ever. Default: `Infinity`. */
+  /** The age at which a message is removed, in milliseconds, from 100. Default: `Infinity`. */
   readonly maxAge?: number;
 }
 
+/** The part of a subject's history to read. */
+export interface HistoryRange {
+  /**
+   * Returns the first messages strictly after the one with this id, instead of the last ones of all.
+   * Rejects with `ERR_PUBSUB_CURSOR` if that can't be resumed: unknown, malformed, or older than what
+   * is retained.
+   */
+  readonly since?: string | undefined;
+}
+
 /**
- * What a backend that retains messages can do besides. The oldest go first (limits retention); both
- * limits are exact on read, also on a stream to which nothing is published any more.
+ * The calls of a backend that can retain messages. If a limit is reached, the oldest messages are
+ * removed first. Both limits are exact on read, also if nothing is published any more.
  *
  * A stream has one order over all its subjects. Its cursors hold an epoch: those of a stream that
- * was lost and made again are not resumed.
+ * was lost and made again are not resumed. A cursor is the epoch, `.` or `:`, and the position in the
+ * stream in decimal digits, before which there may be an instant and `-`: see `compareCursors`.
  */
 export interface Streams {
   /**
@@ -30,13 +42,14 @@ export interface Streams {
   ensureStream(config: StreamConfig): Promise<void>;
   /**
    * The last `limit` retained messages of a subject, or of a pattern inside one stream, oldest
-   * first. 0 answers none, `Infinity` all. Rejects with `ERR_PUBSUB_NOT_RETAINED`.
+   * first; with `since`, the first `limit` after that. 0 returns none, `Infinity` all. Rejects with
+   * `ERR_PUBSUB_NOT_RETAINED`.
    */
-  history(subject: string, limit: number): Promise<Message[]>;
+  history(subject: string, limit: number, range?: HistoryRange): Promise<Message[]>;
 }
 
 /** Whether a backend retains messages. */
-export const hasStreams = (backend: PubSub): backend is PubSub & Streams => {
+export function hasStreams(backend: PubSub): backend is PubSub & Streams {
   const { ensureStream, history } = backend as Partial<Streams>;
   return typeof ensureStream === "function" && typeof history === "function";
-};
+}

@@ -8,7 +8,16 @@ import {
   type PubSubError,
   type StandardSchema,
 } from "@lanai/pubsub";
+import {
+  asLibraryCall,
+  covers,
+  isLibraryCall,
+  libraryPubSub,
+  matchesSubject,
+  overlaps,
+} from "@lanai/pubsub/backend";
 import { describe, expect, test, vi } from "vitest";
+import { subjectMatcher } from "../src/subjects/subject.ts";
 import { until } from "./until.ts";
 
 const code = (code: string) => expect.objectContaining({ code });
@@ -361,8 +370,8 @@ describe("a backend", () => {
 describe("what can't be is refused by name", () => {
   test.each([
     [{ store: 1 }, 'there is no option "store": its options are backend, property'],
-    [{ backend: {} }, "backend must have publish, subscribe and close"],
-    [{ property: "a b" }, 'property must be a name such as "pubsub", got a b'],
+    [{ backend: {} }, "backend must be an object with publish, subscribe and close"],
+    [{ property: "a b" }, 'property must be a name such as "session", got "a b"'],
     ["redis", "the options must be an object, got string"],
   ])("createPubSub(%j)", (options, message) => {
     expect(() => createPubSub(options as never)).toThrow(message);
@@ -371,13 +380,13 @@ describe("what can't be is refused by name", () => {
 
   test.each([
     [{ replays: 1 }, 'there is no option "replays"'],
-    [{ replay: "5" }, "replay must be a number, got string"],
-    [{ replay: 1.5 }, "replay must be an integer from 0 to Infinity, got 1.5"],
+    [{ replay: "5" }, "replay must be an integer from 0 or Infinity, got string"],
+    [{ replay: 1.5 }, "replay must be an integer from 0 or Infinity, got 1.5"],
     [{ since: 5 }, "since must be a string, got number"],
     [{ signal: {} }, "signal must be an AbortSignal, got object"],
     [{ onError: 1 }, "onError must be a function, got number"],
     [{ onGap: 1 }, "onGap must be a function, got number"],
-    [{ queue: 5 }, "queue: the options must be an object, got number"],
+    [{ queue: 5 }, "queue must be an object, got number"],
     [{ queue: { limit: 0 } }, "queue.limit must be an integer from 1 to 1000000, got 0"],
     [{ queue: { bytes: 0.5 } }, "queue.bytes must be an integer from 1"],
     [
@@ -396,9 +405,62 @@ describe("what can't be is refused by name", () => {
     expect(() => memoryPubSub({ clock: 1 as never })).toThrow("clock must be a function");
     expect(() => memoryPubSub({ max: 1 } as never)).toThrow('no option "max"');
     const bus = createPubSub();
-    await expect(bus.history("a", undefined as never)).rejects.toThrow("limit must be a number");
+    await expect(bus.history("a", undefined as never)).rejects.toThrow(
+      "limit must be an integer from 0 or Infinity",
+    );
     await expect(bus.history("a", -1)).rejects.toThrow(RangeError);
     await expect(bus.publish("a", 1, { id: "x" } as never)).rejects.toThrow('no option "id"');
     await expect(bus.backend.publish("a", 1 as never)).rejects.toThrow("must be a Uint8Array");
+  });
+});
+
+describe("C9: reserved subjects", () => {
+  const SUBJECT = "$lanai.clients.control";
+
+  test("every call of a bus rejects one, also when its options are those of a library", async () => {
+    const backend = memoryPubSub();
+    const bus = createPubSub({ backend });
+    const inside: string[] = [];
+    await libraryPubSub(bus, "clients").subscribe("control", ({ data }) =>
+      inside.push(String(data)),
+    );
+    for (const options of [{}, asLibraryCall({})]) {
+      const calls = [
+        bus.publish(SUBJECT, "x", options),
+        bus.subscribe(SUBJECT, () => {}, options),
+        bus.raw.publish(SUBJECT, new Uint8Array(1), options),
+        bus.raw.subscribe(SUBJECT, () => {}, options),
+        bus.history(SUBJECT, 1),
+        bus.ensureStream({ name: "x", subjects: [SUBJECT] }),
+      ];
+      for (const call of calls) await expect(call).rejects.toEqual(code("ERR_PUBSUB_SUBJECT"));
+      expect(() => bus.events(SUBJECT, options)).toThrow(code("ERR_PUBSUB_SUBJECT"));
+    }
+    await libraryPubSub(backend, "clients").publish("control", "library");
+    expect(inside).toEqual(["library"]);
+  });
+
+  test("options that came as JSON mark no call of a library", async () => {
+    const options = JSON.parse(
+      '{"Symbol(@lanai/pubsub:library)":true,"@lanai/pubsub:library":true}',
+    );
+    expect(isLibraryCall(options)).toBe(false);
+    await expect(memoryPubSub().publish(SUBJECT, "x")).rejects.toEqual(code("ERR_PUBSUB_SUBJECT"));
+  });
+
+  test("the functions on patterns skip them at a wildcard in the first place alone", () => {
+    for (const pattern of [">", "*", "*.>", "*.clients.control"]) {
+      expect(matchesSubject(pattern, SUBJECT)).toBe(false);
+      expect(subjectMatcher(pattern)(SUBJECT)).toBe(false);
+      expect(covers(pattern, SUBJECT)).toBe(false);
+      expect(overlaps(pattern, SUBJECT) || overlaps(SUBJECT, pattern)).toBe(false);
+    }
+    for (const pattern of ["$lanai.>", "$lanai.*.control", SUBJECT]) {
+      expect(matchesSubject(pattern, SUBJECT)).toBe(true);
+      expect(subjectMatcher(pattern)(SUBJECT)).toBe(true);
+      expect(overlaps(pattern, SUBJECT) && overlaps(SUBJECT, pattern)).toBe(true);
+    }
+    expect(matchesSubject(">", "a.$lanai")).toBe(true);
+    expect(overlaps(">", "*.$lanai")).toBe(true);
   });
 });

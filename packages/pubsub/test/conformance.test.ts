@@ -121,6 +121,33 @@ const faults: readonly (readonly [string, Fault, string])[] = [
     "50 subscriptions of one subject get every message once, in order",
   ],
   [
+    "lets a message overtake another now and then",
+    (it) => {
+      let published = 0;
+      return {
+        async publish(...args) {
+          published += 1;
+          if (published % 3 === 0) await new Promise(setImmediate);
+          return it.publish(...args);
+        },
+      };
+    },
+    "P2, P10, P11: in any order of publish, subscribe, ensureStream and lost connections nothing is repeated, reordered or lost in silence",
+  ],
+  [
+    "loses one message in ten",
+    (it) => {
+      let published = 0;
+      return {
+        async publish(...args) {
+          published += 1;
+          if (published % 10) await it.publish(...args);
+        },
+      };
+    },
+    "P2, P10, P11: in any order of publish, subscribe, ensureStream and lost connections nothing is repeated, reordered or lost in silence",
+  ],
+  [
     "doesn't wait for the handler",
     (it) => ({
       subscribe: (subject, handler, options) =>

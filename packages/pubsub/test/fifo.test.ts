@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Fifo } from "../src/fifo.ts";
+import { Fifo } from "../src/subscription/fifo.ts";
 
 test("a queue is what an array with push and shift is, however it is filled and emptied", () => {
   const fifo = new Fifo<number>();

@@ -49,6 +49,43 @@ describe("while an inbox is syncing", () => {
     expect(inbox.cursor).toBe("e.7");
   });
 
+  test("P10: what waited for a slow handler comes before what is read from the stream since", async () => {
+    const { inbox, texts } = inboxOf({ queue: { limit: 4 } }, () => new Promise(setImmediate));
+    inbox.live();
+    push(inbox, 1, 3);
+    inbox.sync();
+    push(inbox, 4, 9);
+    expect(inbox.live()).toBe(false);
+    for (let i = 4; i <= 9; i++) inbox.replay(message(String(i), true), "s", i);
+    expect(inbox.live()).toBe(true);
+    push(inbox, 10, 11);
+    await until("all come", () => texts.length === 11);
+    expect(texts.map(Number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  test.each(["close", "drop-oldest"] as const)(
+    "P7: a connection that comes and goes piles up nothing for a handler that is stuck (%s)",
+    async (overflow) => {
+      const queue = { limit: 4, overflow };
+      const { inbox, errors } = inboxOf({ queue }, () => new Promise(() => {}));
+      inbox.live();
+      let position = 0;
+      for (let round = 0; round < 20; round++) {
+        push(inbox, position + 1, position + 4);
+        position += 4;
+        inbox.sync();
+        inbox.live();
+      }
+      if (overflow === "close") {
+        await inbox.closed;
+        await until("it is told", () => errors.length === 1);
+        expect(errors[0]?.code).toBe("ERR_PUBSUB_SLOW");
+      } else {
+        expect(inbox.status).toBe("live");
+      }
+    },
+  );
+
   test("positions are those of each stream", () => {
     const { inbox, texts } = inboxOf();
     inbox.live();

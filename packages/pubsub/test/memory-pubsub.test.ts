@@ -1,6 +1,7 @@
 import { memoryPubSub } from "@lanai/pubsub";
 import { pubsubConformance } from "@lanai/pubsub/testing";
 import { describe, test } from "vitest";
+import { keepReservedOutOfStreams } from "./reserved-streams.ts";
 
 describe("memoryPubSub", () => {
   pubsubConformance({
@@ -17,4 +18,8 @@ describe("memoryPubSub", () => {
       };
     },
   });
+});
+
+test("C9: the widest stream retains no reserved subject", async () => {
+  await keepReservedOutOfStreams(memoryPubSub());
 });

@@ -9,7 +9,7 @@ import {
   validateSubject,
 } from "@lanai/pubsub/backend";
 import { describe, expect, test } from "vitest";
-import { subjectMatcher } from "../src/subject.ts";
+import { subjectMatcher } from "../src/subjects/subject.ts";
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
 

@@ -1,4 +1,11 @@
 import {
+  checkOptions,
+  checkValue,
+  type Rules,
+  required,
+  withMethods,
+} from "@lanai/connection/options";
+import {
   type Change,
   type CommitResult,
   changed,
@@ -6,14 +13,22 @@ import {
   expiresAt,
   holds,
   type Key,
-  knownOptions,
   type Loaded,
+  REMEMBERED_FOR,
   RENEWED_FOR,
   SessionError,
   type SessionRecord,
   type Store,
-} from "@lanai/session";
-import { type Entry, isMarker, type Living, readEntry, type Written, writeEntry } from "./entry.ts";
+} from "@lanai/session/store";
+import {
+  type Entry,
+  isMarker,
+  isTombstone,
+  type Living,
+  readEntry,
+  type Written,
+  writeEntry,
+} from "./entry.ts";
 import { Turns } from "./turns.ts";
 
 /**
@@ -33,6 +48,7 @@ export interface CompatStore extends Store {
   };
 }
 
+/** Options of `fromExpressStore`. */
 export interface CompatStoreOptions {
   /**
    * The current time in milliseconds since the epoch: a wrapped store has no clock to ask, so the
@@ -62,12 +78,20 @@ const NONE: Loaded = Object.freeze({ status: "none" });
 const RENEWED: Loaded & CommitResult = Object.freeze({ status: "renewed" });
 const GONE: CommitResult = Object.freeze({ status: "gone" });
 
+/** The way in which a commit reached a session whose key was renewed. */
+interface Followed {
+  /** The key that the commit was given. */
+  readonly from: Key;
+  /** Whether a renewal on the way has changed the user. */
+  readonly barred: boolean;
+}
+
 /** `wrapped` is the store itself: what is done with it elsewhere in the process takes turns too. */
-export const compatStore = (
+export function compatStore(
   wrapped: object,
   backing: Backing,
   { clock = Date.now }: CompatStoreOptions,
-): CompatStore => {
+): CompatStore {
   const turns = Turns.of(wrapped);
 
   const read = async (key: Key): Promise<Entry | undefined> => readEntry(await backing.get(key));
@@ -83,54 +107,70 @@ export const compatStore = (
 
   const isAlive = async (key: Key): Promise<boolean> => {
     const entry = unlessOver(await read(key));
-    return entry !== undefined && (!isMarker(entry) || isAlive(entry.successor));
+    if (entry === undefined || isTombstone(entry)) return false;
+    return !isMarker(entry) || isAlive(entry.successor);
   };
 
-  /** `followed`: the session was reached by a key that it had before. */
-  const commit = (key: Key, change: Change, followed = false): Promise<CommitResult> =>
+  /** `followed`: how the session was reached by a key that it had before. */
+  const commit = (key: Key, change: Change, followed?: Followed): Promise<CommitResult> =>
     turns.take(key, async () => {
       const entry = await read(key);
-      if (!entry) return GONE;
-      if (!isMarker(entry) && entry.operations.includes(change.operation)) {
-        return { status: "saved", key };
-      }
+      if (!entry || isTombstone(entry)) return GONE;
+      const saved: CommitResult =
+        followed === undefined || change.renewTo !== undefined
+          ? { status: "saved", key: change.renewTo ?? key }
+          : { status: "saved", key: followed.from, renewed: true };
+      if (!isMarker(entry) && entry.operations.includes(change.operation)) return saved;
       if (!unlessOver(entry)) return GONE;
-      if (isMarker(entry)) return commit(entry.successor, change, true);
+      if (isMarker(entry)) {
+        const { from, barred } = followed ?? { from: key, barred: false };
+        return commit(entry.successor, change, { from, barred: barred || entry.barred === true });
+      }
 
       const { record, operations } = entry;
-      if (followed && change.renewTo !== undefined) return RENEWED;
-      if (!holds(change, record)) return { status: "conflict", record };
+      if (followed && (change.renewTo !== undefined || followed.barred)) return RENEWED;
+      if (!holds(change, record)) return followed ? RENEWED : { status: "conflict", record };
 
       const next: Living = {
         record: changed(record, change, clock()),
         operations: [...operations, change.operation].slice(-REMEMBERED_OPERATIONS),
       };
-      if (change.renewTo !== undefined) return renew(key, change.renewTo, next);
+      if (change.renewTo !== undefined) return renew(key, change.renewTo, next, change.userChanged);
       await save(key, next);
-      return { status: "saved", key };
+      return saved;
     });
 
-  const renew = async (key: Key, renewTo: Key, next: Living): Promise<CommitResult> => {
-    if (unlessOver(await read(renewTo))) throw taken();
+  const renew = async (
+    key: Key,
+    renewTo: Key,
+    next: Living,
+    barred = false,
+  ): Promise<CommitResult> => {
+    const there = unlessOver(await read(renewTo));
+    if (there && !isTombstone(there)) throw taken();
     await save(renewTo, next);
-    await save(key, { successor: renewTo, until: clock() + RENEWED_FOR });
+    await save(key, { successor: renewTo, until: clock() + RENEWED_FOR, barred });
     // Another process may have written under the old key at the same time: the last one counts.
     const left = unlessOver(await read(key));
     if (left && isMarker(left) && left.successor === renewTo) {
       return { status: "saved", key: renewTo };
     }
     await backing.destroy(renewTo);
-    if (!left) return GONE;
+    if (!left || isTombstone(left)) return GONE;
     return isMarker(left) ? RENEWED : { status: "conflict", record: left.record };
   };
 
-  const destroy = (key: Key): Promise<Ended | undefined> =>
+  const destroy = (key: Key, operation?: string): Promise<Ended | undefined> =>
     turns.take(key, async () => {
       const entry = unlessOver(await read(key));
       if (!entry) return undefined;
+      if (isTombstone(entry)) return entry.operation === operation ? entry.ended : undefined;
       // The successor first: if that fails, the old key still leads to it.
-      const ended = isMarker(entry) ? await destroy(entry.successor) : endedOf(entry.record);
-      await backing.destroy(key);
+      const ended = isMarker(entry)
+        ? await destroy(entry.successor, operation)
+        : endedOf(entry.record);
+      if (ended === undefined || operation === undefined) await backing.destroy(key);
+      else await save(key, { operation, ended, until: clock() + REMEMBERED_FOR });
       return ended;
     });
 
@@ -139,7 +179,7 @@ export const compatStore = (
 
     async load(key) {
       const entry = unlessOver(await read(key));
-      if (!entry) return NONE;
+      if (!entry || isTombstone(entry)) return NONE;
       if (!isMarker(entry)) return { status: "live", record: entry.record, now: clock() };
       return (await isAlive(entry.successor)) ? RENEWED : NONE;
     },
@@ -147,8 +187,8 @@ export const compatStore = (
     create: (key, { operation, publicId, values, owners, idle, absolute }) =>
       turns.take(key, async () => {
         const entry = unlessOver(await read(key));
-        if (entry && !isMarker(entry) && entry.operations.includes(operation)) return key;
-        if (entry) throw taken();
+        if (entry && "operations" in entry && entry.operations.includes(operation)) return key;
+        if (entry && !isTombstone(entry)) throw taken();
         const now = clock();
         const instants = { createdAt: now, startedAt: now, seenAt: now };
         const record = { publicId, values, owners, ...instants, idle, absolute };
@@ -159,29 +199,24 @@ export const compatStore = (
     commit: (key, change) => commit(key, change),
     destroy,
   };
-};
+}
 
 const taken = () => new SessionError("ERR_SESSION_KEY_TAKEN", "the key is in use");
 
-const endOf = (entry: Entry): number => (isMarker(entry) ? entry.until : expiresAt(entry.record));
+const endOf = (entry: Entry): number => ("record" in entry ? expiresAt(entry.record) : entry.until);
 
 const endedOf = ({ publicId, owners }: SessionRecord): Ended => ({ publicId, owners });
 
 /** @throws {TypeError} for what is no store, and for an option that doesn't exist or can't be. */
-export const checkArguments = (
+export function checkArguments<Options extends CompatStoreOptions>(
   owner: string,
   store: unknown,
   example: string,
-  options: CompatStoreOptions,
-  known: readonly string[],
-): void => {
-  const has = (method: string) =>
-    typeof (store as Record<string, unknown> | null | undefined)?.[method] === "function";
-  if (!["get", "set", "destroy"].every(has)) {
-    throw new TypeError(`${owner}: the store must have get, set and destroy, such as ${example}`);
-  }
-  knownOptions(owner, options, known);
-  if (options.clock !== undefined && typeof options.clock !== "function") {
-    throw new TypeError(`${owner}: clock must be a function, got ${typeof options.clock}`);
-  }
-};
+  options: Options,
+  rules: Rules<Options>,
+): void {
+  const accepted = `a store with get, set and destroy, such as ${example}`;
+  const rule = required(withMethods(accepted, "get", "set", "destroy"));
+  checkValue(owner, "the first argument", store, rule);
+  checkOptions(owner, options, rules);
+}

@@ -1,4 +1,5 @@
-import { ask } from "./ask.ts";
+import { func } from "@lanai/connection/options";
+import { callBacking } from "./call-backing.ts";
 import {
   type CompatStore,
   type CompatStoreOptions,
@@ -23,17 +24,18 @@ export interface ExpressStore {
  *
  * @throws {TypeError} for what is no store, and for an option that doesn't exist or can't be.
  */
-export const fromExpressStore = (
+export function fromExpressStore(
   store: ExpressStore,
   options: CompatStoreOptions = {},
-): CompatStore => {
+): CompatStore {
   const example = "new RedisStore({ client }) of connect-redis";
-  checkArguments("fromExpressStore", store, example, options, ["clock"]);
+  checkArguments("fromExpressStore", store, example, options, { clock: func });
 
   return compatStore(
     store,
     {
-      get: (key) => ask(() => called((callback) => store.get(key, callback))).catch(noneIfEnoent),
+      get: (key) =>
+        callBacking(() => called((callback) => store.get(key, callback))).catch(noneIfEnoent),
       async set(key, stored, ttl) {
         const cookie = {
           originalMaxAge: ttl,
@@ -41,15 +43,17 @@ export const fromExpressStore = (
           httpOnly: true,
           path: "/",
         };
-        await ask(() => called((callback) => store.set(key, { cookie, ...stored }, callback)));
+        await callBacking(() =>
+          called((callback) => store.set(key, { cookie, ...stored }, callback)),
+        );
       },
       async destroy(key) {
-        await ask(() => called((callback) => store.destroy(key, callback)));
+        await callBacking(() => called((callback) => store.destroy(key, callback)));
       },
     },
     options,
   );
-};
+}
 
 type Callback = (error?: unknown, answer?: unknown) => void;
 
@@ -58,6 +62,6 @@ const called = (call: (callback: Callback) => unknown): Promise<unknown> =>
     call((error, answer) => (error ? reject(error) : resolve(answer)));
   });
 
-const noneIfEnoent = (error: { code?: unknown }): undefined => {
+function noneIfEnoent(error: { code?: unknown }): undefined {
   if (error.code !== "ENOENT") throw error;
-};
+}

@@ -1,4 +1,5 @@
-import { ask } from "./ask.ts";
+import { func, text } from "@lanai/connection/options";
+import { callBacking } from "./call-backing.ts";
 import {
   type CompatStore,
   type CompatStoreOptions,
@@ -18,6 +19,7 @@ export interface KoaStore {
   destroy(key: string): unknown;
 }
 
+/** Options of `fromKoaStore`. */
 export interface KoaStoreOptions extends CompatStoreOptions {
   /** Before each key, as koa-session's `prefix`. Default: `lanai:`. */
   readonly prefix?: string;
@@ -32,27 +34,25 @@ export interface KoaStoreOptions extends CompatStoreOptions {
  *
  * @throws {TypeError} for what is no store, and for an option that doesn't exist or can't be.
  */
-export const fromKoaStore = (store: KoaStore, options: KoaStoreOptions = {}): CompatStore => {
-  checkArguments("fromKoaStore", store, "koaRedis({ client })", options, ["clock", "prefix"]);
+export function fromKoaStore(store: KoaStore, options: KoaStoreOptions = {}): CompatStore {
+  const rules = { clock: func, prefix: text() };
+  checkArguments("fromKoaStore", store, "koaRedis({ client })", options, rules);
   const { prefix = "lanai:" } = options;
-  if (typeof prefix !== "string") {
-    throw new TypeError(`fromKoaStore: prefix must be a string, got ${typeof prefix}`);
-  }
 
   return compatStore(
     store,
     {
-      get: (key) => ask(() => store.get(prefix + key, undefined, { rolling: false })),
+      get: (key) => callBacking(() => store.get(prefix + key, undefined, { rolling: false })),
       async set(key, stored, ttl) {
         const maxAge = Math.ceil(ttl);
         const session = { ...stored, _expire: Date.now() + maxAge, _maxAge: maxAge };
         const how = { changed: true, rolling: false };
-        await ask(() => store.set(prefix + key, session, maxAge, how));
+        await callBacking(() => store.set(prefix + key, session, maxAge, how));
       },
       async destroy(key) {
-        await ask(() => store.destroy(prefix + key));
+        await callBacking(() => store.destroy(prefix + key));
       },
     },
     options,
   );
-};
+}

@@ -1,6 +1,8 @@
 import { inspect } from "node:util";
-import { knownOptions, type Session, type SessionMiddleware, type Sessions } from "@lanai/session";
+import { checkOptions, property as propertyName } from "@lanai/connection/options";
+import type { Session, SessionMiddleware, Sessions } from "@lanai/session";
 import type { ExtendableContext } from "koa";
+import { provideFlash } from "./req-flash.ts";
 
 type Callback = (error?: unknown) => void;
 
@@ -11,7 +13,7 @@ type Callback = (error?: unknown) => void;
 export interface PlainSession {
   /** Whether the request brought no session that is alive. */
   readonly isNew: boolean;
-  /** How many entries there are. */
+  /** The number of entries. */
   readonly length: number;
   /** Whether there is any entry. */
   readonly populated: boolean;
@@ -35,39 +37,38 @@ export interface PlainSession {
   [entry: string]: unknown;
 }
 
+/** Options of `plainSession`. */
 export interface PlainSessionOptions {
   /** The plain session is `ctx[property]`. Default: `session`. */
   readonly property?: string;
 }
 
-/** What is common to a session and a `Map`, in which a plain session keeps what it had. */
+/** The common part of a session and a `Map`, in which a plain session keeps its former entries. */
 type Entries = Pick<Map<string, unknown>, "has" | "get" | "delete"> & {
   set(key: string, value: unknown): unknown;
   keys(): Iterable<string>;
 };
 
-/** Whose session is at a property of a request's context. */
+/** The manager of the session at each property of a request's context. */
 const mounted = new WeakMap<ExtendableContext, Map<string, Sessions>>();
 
 /**
  * Gives libraries that expect koa-session their `ctx.session`, on the session of a request: entries
  * by property access, and `ctx.session = null` to end it. The app's own code has the session itself
- * by `sessions.from(ctx)`, or at the property that `sessions` were given, which must be another one.
+ * by `sessions.from(ctx)`, or at the property that `sessions` were given, which must be another
+ * one.
  *
  * Mount it after `sessions.middleware()`, at as many levels as you like. A lazy session is loaded.
  *
- * @throws {TypeError} for an option that doesn't exist, or a `property` that is no name; at a request,
- *   for one that is taken.
+ * @throws {TypeError} for an option that doesn't exist, or a `property` that is no name; at a
+ *   request, for one that is in use.
  */
-export const plainSession = <Data>(
+export function plainSession<Data>(
   typed: Sessions<Data>,
   options: PlainSessionOptions = {},
-): SessionMiddleware => {
-  knownOptions("plainSession", options, ["property"]);
+): SessionMiddleware {
+  checkOptions("plainSession", options, { property: propertyName });
   const { property = "session" } = options;
-  if (typeof property !== "string" || !/^[A-Za-z_$][\w$]*$/.test(property)) {
-    throw new TypeError("plainSession: property must be a name such as 'session'");
-  }
   // Entries are reached by any name here, whatever `Data` says of them.
   const sessions = typed as unknown as Sessions;
   const preload = sessions.preload();
@@ -77,11 +78,12 @@ export const plainSession = <Data>(
     mounted.set(ctx, there);
     if (there.get(property) !== sessions) mount(ctx, property, sessions);
     there.set(property, sessions);
+    provideFlash(ctx, sessions);
     await preload(ctx, next);
   };
-};
+}
 
-const mount = (ctx: ExtendableContext, property: string, sessions: Sessions): void => {
+function mount(ctx: ExtendableContext, property: string, sessions: Sessions): void {
   if (property in ctx) {
     throw new TypeError(
       `ctx.${property} is taken: give createSessions another property, such as 'lanai'`,
@@ -101,7 +103,7 @@ const mount = (ctx: ExtendableContext, property: string, sessions: Sessions): vo
     set(value: unknown) {
       const session = sessions.from(ctx);
       if (value === null) {
-        // Awaited, and its failure told, before the head leaves.
+        // Awaited, and its failure reported, before the head leaves.
         void session.destroy();
         current = null;
         return;
@@ -115,9 +117,9 @@ const mount = (ctx: ExtendableContext, property: string, sessions: Sessions): vo
       reset();
     },
   });
-};
+}
 
-const plain = (session: Session, property: string, replaced: () => void): PlainSession => {
+function plain(session: Session, property: string, replaced: () => void): PlainSession {
   let entries: Entries = session;
 
   const save = () => session.commit();
@@ -178,13 +180,10 @@ const plain = (session: Session, property: string, replaced: () => void): PlainS
     defineProperty: () => false,
     preventExtensions: () => false,
   }) as PlainSession;
-};
+}
 
 /** A promise, or, where there is a callback, its call. */
-const told = (
-  promise: Promise<void>,
-  callback: Callback | undefined,
-): Promise<void> | undefined => {
+function told(promise: Promise<void>, callback: Callback | undefined): Promise<void> | undefined {
   if (!callback) return promise;
   void promise.then(() => callback(), callback);
-};
+}

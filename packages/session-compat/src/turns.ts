@@ -11,7 +11,7 @@ export class Turns {
     return known;
   }
 
-  /** On how many keys there are calls that run or wait. */
+  /** The number of keys that have calls that run or wait. */
   get size(): number {
     return this.#last.size;
   }

@@ -5,8 +5,9 @@ import { fromExpressStore } from "@lanai/session-compat";
 import { RedisStore } from "connect-redis";
 import Koa from "koa";
 import { createClient } from "redis";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser, serve } from "../../session/test/http.ts";
 
 let server: RedisServer;
@@ -96,7 +97,7 @@ const site = () => {
 };
 
 const recovered = (browser: Browser) =>
-  vi.waitFor(async () => expect((await browser.get("/")).status).toBe(200), { timeout: 10_000 });
+  until(async () => expect((await browser.get("/")).status).toBe(200));
 
 describe("when Redis is down", { timeout: 30_000 }, () => {
   test("requests with a session are refused, and served when it is back", async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { inspect } from "node:util";
-import type { Change, NewRecord } from "@lanai/session";
+import type { Change, NewRecord } from "@lanai/session/store";
 import { type ExpressStore, fromExpressStore } from "@lanai/session-compat";
 import { MemoryStore } from "express-session";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -262,7 +262,7 @@ test("a call that is never answered keeps no process alive", () => {
 
 describe("arguments", () => {
   test.each([
-    [undefined, {}, "the store must have get, set and destroy"],
+    [undefined, {}, "the first argument must be a store with get, set and destroy"],
     [{ get() {}, set() {} }, {}, "such as new RedisStore({ client }) of connect-redis"],
     [new MemoryStore(), { ttl: 5 }, 'there is no option "ttl": its options are clock'],
     [new MemoryStore(), { clock: 5 }, "clock must be a function, got number"],

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { NewRecord } from "@lanai/session";
+import type { NewRecord } from "@lanai/session/store";
 import { storeConformance } from "@lanai/session/testing";
 import { fromKoaStore, type KoaStore } from "@lanai/session-compat";
 import { describe, expect, test } from "vitest";
@@ -111,9 +111,13 @@ describe("fromKoaStore", () => {
   });
 
   test.each([
-    [{}, {}, "the store must have get, set and destroy, such as koaRedis({ client })"],
+    [
+      {},
+      {},
+      "the first argument must be a store with get, set and destroy, such as koaRedis({ client })",
+    ],
     [new LiveObjects(), { key: 5 }, 'there is no option "key": its options are clock, prefix'],
-    [new LiveObjects(), { prefix: 5 }, "prefix must be a string, got number"],
+    [new LiveObjects(), { prefix: 5 }, "prefix must be a string, got 5"],
   ])("refuses %o, %o", (store, options, message) => {
     const call = () => fromKoaStore(store as never, options as never);
     expect(call).toThrow(TypeError);

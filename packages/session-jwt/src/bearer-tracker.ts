@@ -1,5 +1,6 @@
 import { headerTracker, type Tracker } from "@lanai/session";
 
+/** Options of `bearerTracker`. */
 export interface BearerTrackerOptions {
   /** The response header in which a fresh token comes. Default: `Session-ID`. */
   readonly name?: string;
@@ -7,10 +8,10 @@ export interface BearerTrackerOptions {
 
 /**
  * Reads `Authorization: Bearer …` (RFC 6750, 2.1), and sends fresh tokens in a header of their own:
- * `Authorization` is not for responses. An empty one tells the client to forget its token.
+ * `Authorization` is not for responses. If the header is empty, the client must forget its token.
  *
- * Another scheme brings nothing. Two headers are refused as `ambiguous`, what can't be a token, or has
- * more than 4,096 characters, as `malformed`.
+ * Another scheme brings nothing. Two headers are refused as `ambiguous`, what can't be a token, or
+ * has more than 4,096 characters, as `malformed`.
  *
  * @throws TypeError for an option that doesn't exist, or a name that can't be that of a header.
  */
@@ -23,12 +24,13 @@ export function bearerTracker(options: BearerTrackerOptions = {}): Tracker {
     get(ctx, text) {
       if (text !== undefined) return answer.get(ctx, text);
       const { authorization } = ctx.req.headers;
-      if (authorization === undefined || !/^bearer( |$)/i.test(authorization)) return undefined;
+      if (authorization === undefined || !/^bearer( |$)/i.test(authorization)) return [];
       // Node keeps the first of several, and drops the others.
-      if ((ctx.req.headersDistinct.authorization?.length ?? 0) > 1) return { refused: "ambiguous" };
+      if ((ctx.req.headersDistinct.authorization?.length ?? 0) > 1)
+        return [{ refused: "ambiguous" }];
       const token = authorization.slice("bearer".length).trim();
-      if (token.length > 4096 || !/^[\w\-.~+/]+=*$/.test(token)) return { refused: "malformed" };
-      return { id: token };
+      if (token.length > 4096 || !/^[\w\-.~+/]+=*$/.test(token)) return [{ refused: "malformed" }];
+      return [{ id: token }];
     },
 
     set: (ctx, id, record, maxAge) => answer.set(ctx, id, record, maxAge),

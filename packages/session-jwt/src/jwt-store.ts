@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { duration, integer, type Rules, required } from "@lanai/connection/options";
 import {
   type Change,
   type CommitResult,
@@ -12,11 +13,12 @@ import {
   SessionError,
   type SessionRecord,
   type Store,
-} from "@lanai/session";
+} from "@lanai/session/store";
 import type { KeySet } from "./keys.ts";
-import { type Claims, hasForm, isInactive, openToken, signToken } from "./token.ts";
-import { checkTime, checkTokenOptions, type TokenOptions } from "./token-options.ts";
+import { type Claims, hasForm, isInactive, kidOf, openToken, signToken } from "./token.ts";
+import { checkTokenOptions, type TokenOptions } from "./token-options.ts";
 
+/** Options of `jwtStore`, which keeps the whole session in the token. `expiresIn` is required. */
 export interface JwtStoreOptions extends TokenOptions {
   /**
    * The longest that a token is valid, in milliseconds: there is no other end for one that was copied.
@@ -52,7 +54,7 @@ interface Written extends Omit<SessionRecord, "values" | "owners"> {
 }
 
 interface DataClaims extends Claims {
-  /** So that a renewed session has another token, also when nothing else in it is new. */
+  /** Gives a renewed session another token even if nothing else in it is new. */
   readonly jti: string;
   readonly session: Written;
 }
@@ -60,6 +62,11 @@ interface DataClaims extends Claims {
 const TYP = "sess-data+jwt";
 const DAY = 24 * 60 * 60_000;
 const MAX_AGE = 400 * DAY;
+
+const RULES: Rules<Omit<JwtStoreOptions, keyof TokenOptions>> = {
+  expiresIn: required(duration(1_000, MAX_AGE)),
+  maxBytes: integer(512, 16_384),
+};
 
 const NONE: Loaded = Object.freeze({ status: "none" });
 const GONE: CommitResult = Object.freeze({ status: "gone" });
@@ -81,15 +88,9 @@ export function jwtStore(options: JwtStoreOptions): JwtStore {
   const { source, issuer, audience, clockTolerance, clock } = checkTokenOptions(
     "jwtStore",
     options,
-    ["expiresIn", "maxBytes"],
+    RULES,
   );
   const { expiresIn, maxBytes = 4032 } = options;
-  checkTime("jwtStore", "expiresIn", expiresIn, 1000, MAX_AGE);
-  if (!(Number.isInteger(maxBytes) && maxBytes >= 512 && maxBytes <= 16_384)) {
-    throw new RangeError(
-      `jwtStore: maxBytes must be an integer from 512 to 16384, got ${String(maxBytes)}`,
-    );
-  }
   const terms = { typ: TYP, issuer, audience, maxBytes };
 
   const capped = (record: SessionRecord): SessionRecord => ({
@@ -133,7 +134,7 @@ export function jwtStore(options: JwtStoreOptions): JwtStore {
     carriesData: { isValid: (text) => hasForm(text, maxBytes) },
 
     async load(key: Key): Promise<Loaded> {
-      const keys = await source();
+      const keys = await source(kidOf(key, maxBytes));
       const now = clock();
       const record = open(key, keys, now);
       return record ? { status: "live", record, now } : NONE;
@@ -146,16 +147,16 @@ export function jwtStore(options: JwtStoreOptions): JwtStore {
     },
 
     async commit(key: Key, change: Change): Promise<CommitResult> {
-      const keys = await source();
+      const keys = await source(kidOf(key, maxBytes));
       const now = clock();
       const record = open(key, keys, now);
       if (!record) return GONE;
       if (!holds(change, record)) return { status: "conflict", record };
-      return { status: "saved", key: seal(changed(record, change, now), keys) };
+      return { status: "saved", key: seal(changed(record, change, now), await source()) };
     },
 
     async destroy(key: Key): Promise<Ended | undefined> {
-      const record = open(key, await source(), clock());
+      const record = open(key, await source(kidOf(key, maxBytes)), clock());
       return record && { publicId: record.publicId, owners: record.owners };
     },
   };
@@ -165,7 +166,10 @@ const isString = (value: unknown): value is string => typeof value === "string";
 const isText = (value: unknown): boolean =>
   Array.isArray(value) && value.length === 2 && value.every(isString);
 
-/** What was signed may still be of another version, or of another program with our key. */
+/**
+ * Checks the content: a signed text may still be of another version, or of another program with our
+ * key.
+ */
 function isData({ session }: Record<string, unknown>): boolean {
   if (typeof session !== "object" || session === null) return false;
   const { publicId, createdAt, startedAt, seenAt, idle, absolute, owners, values, ...others } =

@@ -1,19 +1,23 @@
+import { parseJson } from "@lanai/connection/json";
+import { duration, flag, func, type Rules, withMethods } from "@lanai/connection/options";
+import { headerTracker } from "@lanai/session";
 import {
   type Admission,
-  headerTracker,
   type Id,
+  type PresentedToken,
   SessionError,
   type SessionRecord,
-  type Tracked,
   type Tracker,
-} from "@lanai/session";
+} from "@lanai/session/tracker";
 import type { ExtendableContext } from "koa";
 import { JwtError } from "./errors.ts";
+import { events } from "./events.ts";
 import type { KeySet } from "./keys.ts";
 import { type JwtRefusal, refusals, refuse, told } from "./refusals.ts";
-import { type Claims, isInactive, openToken, signToken } from "./token.ts";
-import { checkTime, checkTokenOptions, type TokenOptions } from "./token-options.ts";
+import { type Claims, isInactive, kidOf, openToken, signToken } from "./token.ts";
+import { checkTokenOptions, type TokenOptions } from "./token-options.ts";
 
+/** Options of `jwtTracker`, whose token is a signed pointer to a session. */
 export interface JwtTrackerOptions extends TokenOptions {
   /**
    * Carries the tokens: `headerTracker()`, `bearerTracker()`, `cookieTracker()` or one of your own.
@@ -31,11 +35,14 @@ export interface JwtTrackerOptions extends TokenOptions {
    */
   readonly grace?: number;
   /**
-   * Milliseconds after a fresh token's first use in which requests that were under way with the one
-   * before it are still served. From 0 to 60,000. Default: 10,000.
+   * Milliseconds after a fresh token's first use in which the one before it is still served although it
+   * has expired. From 0 to 60,000. Default: 10,000.
    */
   readonly overlap?: number;
-  /** Whether a refused token is answered with a 401, and not as if there were none. Default: false. */
+  /**
+   * Whether the response to a refused token is a 401, instead of an anonymous session. Default:
+   * false.
+   */
   readonly strict?: boolean;
   /**
    * The public name of the client that asks, from a cookie that scripts can't read: with it a token is
@@ -46,7 +53,7 @@ export interface JwtTrackerOptions extends TokenOptions {
 
 interface PointerClaims extends Claims {
   readonly sid: Id;
-  /** How many tokens came before it: each renewal counts one up. */
+  /** The number of tokens before it: each renewal adds one. */
   readonly gen: number;
   readonly cid?: string;
 }
@@ -62,38 +69,51 @@ interface Brought {
   answer: "the same" | "a fresh one" | "nothing";
 }
 
-/** What a session's record knows of its tokens. */
+/** The part of a session's record that is about its tokens. */
 interface Generation {
   readonly gen: number;
-  /** When the newest token was first used, by the store's clock. Absent: it wasn't yet. */
+  /**
+   * The time when the newest token was first used, by the store's clock. Absent if it hasn't been.
+   */
   readonly usedAt?: number;
 }
 
 const TYP = "sess+jwt";
 const ENTRY = "jwt:generation";
 const MAX_BYTES = 4096;
+/** More tokens of one request than these are not read. */
+const MAX_TOKENS = 3;
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
-const OPTIONS = ["carrier", "expiresIn", "grace", "overlap", "strict", "client"];
+const RULES: Rules<Omit<JwtTrackerOptions, keyof TokenOptions>> = {
+  carrier: withMethods("a tracker, such as cookieTracker()", "get"),
+  expiresIn: duration(1_000, DAY),
+  grace: duration(0, 30 * DAY),
+  overlap: duration(0, MINUTE),
+  strict: flag,
+  client: func,
+};
 
 /**
  * Sends a session's id in a signed token, so that what was made up or altered never costs a store
- * call. The token only points to the session: the store decides whether it lives, so a sign-out ends
- * all its tokens at once.
+ * call. The token only points to the session: the store decides whether it lives, so a sign-out
+ * ends all its tokens at once.
  *
- * **Renewal.** A token in the last third of its life, or expired for less than `grace`, is answered
- * with a fresh one of the next generation, if the store still has the session; an expired token by
- * itself grants nothing (RFC 7519, 4.1.4). Until that is first used, requests with the one before get
- * it too: those that ran in parallel, and a retry after a lost answer. After that the one before is
- * served for `overlap`, and gets nothing. Then it is proof that two hold it: the session ends
- * (RFC 9700, 4.14.2).
+ * **Renewal.** If a token is in the last third of its life, or has been expired for less than
+ * `grace`, and the store still has the session, the response carries a fresh one of the next
+ * generation; an expired token by itself grants nothing (RFC 7519, 4.1.4). Until that is first
+ * used, requests with the one before get it too: those that ran in parallel, and a retry after a
+ * lost answer. After that the one before is served until it expires, or for `overlap` if that is
+ * longer, and gets nothing: a request may have waited in a queue. Its use after `overlap` is
+ * reported. After its expiry it is proof that two hold it: the session ends (RFC 9700, 4.14.2). A
+ * theft is therefore noticed up to `expiresIn` later.
  *
- * A token that is refused makes the request anonymous, or with `strict` a 401; `requireSession` does
- * the latter for a group or a route. `refusals` lists all reasons.
+ * A token that is refused makes the request anonymous, or with `strict` a 401; `requireSession`
+ * does the latter for a group or a route. `refusals` lists all reasons.
  *
- * `get` also takes a token from elsewhere, such as a socket's first message. On a store that carries
- * its data there are no generations and no `grace`.
+ * `get` also takes a token from elsewhere, such as a socket's first message. On a store that
+ * carries its data there are no generations and no `grace`.
  *
  * @throws TypeError or RangeError for options that don't exist or can't be, without their secrets.
  */
@@ -101,17 +121,16 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
   const { source, issuer, audience, clockTolerance, clock } = checkTokenOptions(
     "jwtTracker",
     options,
-    OPTIONS,
+    RULES,
   );
-  validate(options);
   const { carrier = headerTracker(), strict = false, client } = options;
   const { expiresIn = 15 * MINUTE, grace = DAY, overlap = 10_000 } = options;
   const terms = { typ: TYP, issuer, audience, maxBytes: MAX_BYTES };
   /** For `admit`: what became of a token. For `set`: the one that the request itself brought. */
-  const tokens = new WeakMap<Tracked, Brought>();
-  const brought = new WeakMap<ExtendableContext, Brought>();
+  const tokens = new WeakMap<PresentedToken, Brought>();
+  const brought = new WeakMap<ExtendableContext, readonly Brought[]>();
 
-  const read = (ctx: ExtendableContext, text: string, keys: KeySet): Tracked => {
+  const read = (ctx: ExtendableContext, text: string, keys: KeySet): PresentedToken => {
     const { claims, refused } = openToken<PointerClaims>(text, terms, keys, isPointer);
     if (!claims) return refuse(refused);
     const { sid: id, gen, cid, iat, exp } = claims;
@@ -162,13 +181,23 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
     strict,
 
     async get(ctx, text) {
-      const carried = text === undefined ? await carrier.get(ctx) : { id: text };
-      if (!carried || carried.id === "") return undefined;
-      if (carried.id === undefined) return { ...refusals.malformed, ...carried };
-      const tracked = read(ctx, carried.id, await source());
-      const token = tokens.get(tracked);
-      if (token && text === undefined) brought.set(ctx, token);
-      return tracked;
+      const carried = text === undefined ? await carrier.get(ctx) : [{ id: text }];
+      const present = carried.filter(({ id }) => id !== "");
+      if (present.length === 0) return [];
+      const all: PresentedToken[] = [];
+      for (const it of present.slice(0, MAX_TOKENS)) {
+        all.push(
+          it.id === undefined
+            ? { ...refusals.malformed, ...it }
+            : read(ctx, it.id, await source(kidOf(it.id, MAX_BYTES))),
+        );
+      }
+      if (text === undefined)
+        brought.set(
+          ctx,
+          all.flatMap((it) => tokens.get(it) ?? []),
+        );
+      return all;
     },
 
     admit(_ctx, tracked, record, { now, carriesData }) {
@@ -198,12 +227,19 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
       if (token.gen === gen - 1 && usedAt !== undefined && now - usedAt < overlap) {
         return admit("nothing");
       }
-      return { ...reject("reused"), destroy: true };
+      if (token.expired) return { ...reject("reused"), destroy: true };
+      // It may have waited in a queue since before the renewal: within its own life it is served.
+      events.report("superseded", record.publicId, {
+        level: "warn",
+        publicId: record.publicId,
+        message: "a token was used after its successor, and before its own expiry",
+      });
+      return admit("nothing");
     },
 
     async set(ctx, id, record, maxAge) {
-      const token = brought.get(ctx);
-      const answer = token?.id === id ? token.answer : "a fresh one";
+      const token = brought.get(ctx)?.find((it) => it.id === id);
+      const answer = token?.answer ?? "a fresh one";
       // The newest token is not for whoever still brings the one before: they had their answer.
       if (answer === "nothing") return;
       const isKept = token !== undefined && answer === "the same";
@@ -212,6 +248,9 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
     },
 
     clear: (ctx) => carrier.clear(ctx),
+
+    // The id stands in the token for all to read: it must open nothing in another tracker.
+    owner: () => "jwt",
 
     ...(present && {
       present: async (id, presented) =>
@@ -241,8 +280,24 @@ function isPointer({ sid, gen, cid, iat, exp }: Record<string, unknown>): boolea
 
 function generationOf(record: SessionRecord | undefined): Generation {
   const text = record?.values.get(ENTRY);
-  return text === undefined ? { gen: 0 } : JSON.parse(text);
+  return text === undefined ? { gen: 0 } : generationIn(text);
 }
+
+/** @throws {SessionError} `ERR_SESSION_DECODE` for what this tracker hasn't written. */
+export function generationIn(text: string): Generation {
+  let it: unknown;
+  try {
+    it = parseJson(text, 1);
+  } catch {
+    // Its message would quote what is stored.
+  }
+  const { gen, usedAt } = (it ?? {}) as Partial<Record<keyof Generation, unknown>>;
+  if (isCount(gen) && usedAt === undefined) return { gen };
+  if (isCount(gen) && typeof usedAt === "number") return { gen, usedAt };
+  throw new SessionError("ERR_SESSION_DECODE", `a session's entry ${ENTRY} can't be read`);
+}
+
+const isCount = (it: unknown): it is number => Number.isSafeInteger(it) && (it as number) >= 0;
 
 /** Compared and set: of the requests that renew a token at the same moment one does. */
 const replace = (record: SessionRecord, generation: Generation) => ({
@@ -250,19 +305,3 @@ const replace = (record: SessionRecord, generation: Generation) => ({
   set: new Map([[ENTRY, JSON.stringify(generation)]]),
   touch: true as const,
 });
-
-function validate({ carrier, expiresIn, grace, overlap, strict, client }: JwtTrackerOptions): void {
-  const owner = "jwtTracker";
-  if (carrier !== undefined && typeof carrier?.get !== "function") {
-    throw new TypeError(`${owner}: carrier must be a tracker, such as cookieTracker()`);
-  }
-  if (expiresIn !== undefined) checkTime(owner, "expiresIn", expiresIn, 1000, DAY);
-  if (grace !== undefined) checkTime(owner, "grace", grace, 0, 30 * DAY);
-  if (overlap !== undefined) checkTime(owner, "overlap", overlap, 0, MINUTE);
-  if (strict !== undefined && typeof strict !== "boolean") {
-    throw new TypeError(`${owner}: strict must be a boolean, got ${typeof strict}`);
-  }
-  if (client !== undefined && typeof client !== "function") {
-    throw new TypeError(`${owner}: client must be a function, got ${typeof client}`);
-  }
-}

@@ -1,8 +1,19 @@
 import { createPrivateKey, createPublicKey, createSecretKey, KeyObject } from "node:crypto";
-import { channel } from "node:diagnostics_channel";
-import { inspect } from "node:util";
+import { within } from "@lanai/connection/deadline";
+import {
+  anything,
+  checkOptions,
+  checkValue,
+  kindOf,
+  oneOf,
+  type Rules,
+  required,
+  text,
+  value,
+} from "@lanai/connection/options";
 import type { Awaitable, SecretKey } from "@lanai/session";
 import { JwtError } from "./errors.ts";
+import { events } from "./events.ts";
 
 /** The algorithms of RFC 7518, 3.1 that sign and that jsonwebtoken has. */
 export type JwtAlgorithm =
@@ -19,7 +30,7 @@ export type JwtAlgorithm =
   | "ES384"
   | "ES512";
 
-/** What kind of key an algorithm takes. */
+/** The kind of key that an algorithm needs. */
 interface Kind {
   /** RFC 7518, 3.2: an HMAC key is at least as long as the hash. */
   readonly bytes?: number;
@@ -42,14 +53,15 @@ const KINDS: Readonly<Record<JwtAlgorithm, Kind>> = {
   ES512: { type: "ec", curve: "secp521r1" },
 };
 
+/** A key that signs or verifies tokens, with its place in a rotation. */
 export interface JwtKey {
   /** Its name in the header of tokens: 1 to 64 letters, digits, `.`, `_` and `-`; one of a kind. */
   readonly kid: string;
   /** The one algorithm that it is for (RFC 8725, 3.1). */
   readonly alg: JwtAlgorithm;
   /**
-   * Of `HS…`: a secret of at least 32, 48 or 64 bytes. Of the others: a private key (PEM or Node's
-   * own object), or a public one, which only verifies. RSA has at least 2,048 bits.
+   * For `HS…`: a secret of at least 32, 48 or 64 bytes. For the others: a private key (PEM or
+   * Node's own object), or a public one, which only verifies. RSA keys have at least 2,048 bits.
    */
   readonly key: SecretKey;
   /**
@@ -77,58 +89,63 @@ export interface KeySet {
   readonly byKid: ReadonlyMap<unknown, PreparedKey>;
 }
 
-/** The keys, or a function that is asked at each use and answers another array when they change. */
-export type JwtKeys = readonly JwtKey[] | (() => Awaitable<readonly JwtKey[]>);
+/**
+ * The keys, or a function that is called at each use and returns another array when they change. For a
+ * token that came, it receives the `kid` that the token names, 1 to 64 letters, digits, `_`, `-` and
+ * `.`: a client wrote it, and no signature has been verified yet. For a token that is to be signed, or
+ * that names no such `kid`, it receives `undefined`.
+ */
+export type JwtKeys = readonly JwtKey[] | ((kid?: string) => Awaitable<readonly JwtKey[]>);
 
-/** What `lanai:session-jwt:stale` on `node:diagnostics_channel` tells: the last keys went on. */
-export interface JwtKeysStale {
-  readonly level: "error";
-  /** With what the app's function threw as its cause. */
-  readonly error: JwtError;
-}
+/** The syntax of a `kid`. */
+const KID = /^[\w.-]{1,64}$/;
 
-const stale = channel("lanai:session-jwt:stale");
+export const isKid = (kid: unknown): kid is string => typeof kid === "string" && KID.test(kid);
 
-/** How long the app's function may take. */
+/** The timeout of the app's function, in milliseconds. */
 const TIMEOUT = 2_000;
-/** For how long its last answer goes on when it fails: a key that leaked must not for longer. */
+/**
+ * The time for which its last result is used while it fails, in milliseconds: a leaked key must not
+ * be accepted for longer.
+ */
 const STALE = 60_000;
-/** Of documentation, and long enough to pass. */
+/** Secrets from documentation that are long enough to be accepted. */
 const SAMPLES = new Set(["a-string-secret-at-least-256-bits-long"]);
 
 /**
- * Makes the source of the keys, once. A fixed set is checked now; the sets of a function are checked
- * as they come, each array once.
+ * Makes the source of the keys, once. A fixed set is checked now; the sets of a function are
+ * checked as they come, each array once.
  *
- * When the function fails its last answer goes on for a minute. After that the source rejects with
+ * When the function fails, its last result is used for a minute. After that the source rejects with
  * `ERR_JWT_KEYS_UNAVAILABLE`: an outage of the keys signs nobody out.
  */
 export function keySource(
   owner: string,
   keys: JwtKeys,
   clock: () => number,
-): () => Awaitable<KeySet> {
+): (kid?: string) => Awaitable<KeySet> {
   if (typeof keys !== "function") {
     const fixed = keySet(owner, keys);
     return () => fixed;
   }
   let known: { readonly keys: readonly JwtKey[]; readonly set: KeySet } | undefined;
   let knownAt = 0;
-  return async () => {
+  return async (kid) => {
     let current: readonly JwtKey[];
     try {
-      const answer = keys();
-      current = Array.isArray(answer) ? answer : await inTime(answer);
+      const answer = keys(kid);
+      current = await within(TIMEOUT, answer, () => {
+        throw new Error(`keys() did not answer within ${TIMEOUT} ms`);
+      });
     } catch (cause) {
       const error = unavailable(owner, cause);
       if (known === undefined || clock() - knownAt >= STALE) throw error;
-      const event: JwtKeysStale = { level: "error", error };
-      stale.publish(event);
+      events.emit("stale", { level: "error", error });
       return known.set;
     }
     knownAt = clock();
     if (known?.keys === current) return known.set;
-    // Also if the answer can't be: who took a key away must not see it come back.
+    // Also if the new result is invalid: a key that the app has removed must not come back.
     known = undefined;
     try {
       known = { keys: current, set: keySet(owner, current) };
@@ -146,28 +163,25 @@ const unavailable = (owner: string, cause: unknown): JwtError =>
     headers: { "Retry-After": "1" },
   });
 
-async function inTime<T>(answer: Awaitable<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => late.reject(new Error(`keys() did not answer within ${TIMEOUT} ms`)),
-    TIMEOUT,
-  );
-  try {
-    return await Promise.race([answer, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
+const KEYS = required(value("an array of keys or a function", Array.isArray));
+const KEY = required(value("{ kid, alg, key, state }", (it) => kindOf(it) === "object"));
+
+const RULES: Rules<JwtKey> = {
+  // Never shown: whoever mixes up two options writes the secret here.
+  kid: required(value('1 to 64 letters, digits, ".", "_" and "-"', isKid)),
+  alg: required(
+    text(`one of ${Object.keys(KINDS).join(", ")}`, (alg) => Object.hasOwn(KINDS, alg)),
+  ),
+  key: anything,
+  state: oneOf("pending", "active", "retiring"),
+};
 
 function keySet(owner: string, keys: readonly JwtKey[]): KeySet {
-  if (!Array.isArray(keys)) {
-    throw new TypeError(
-      `${owner}: keys must be an array of keys or a function, got ${kindOf(keys)}`,
-    );
-  }
+  checkValue(owner, "keys", keys, KEYS);
   const byKid = new Map<string, PreparedKey>();
   const active = keys
     .map((key: JwtKey, at) => {
+      checkValue(owner, `keys[${at}]`, key, KEY);
       const prepared = prepare(`${owner}: keys[${at}]`, key);
       if (byKid.has(prepared.kid)) {
         throw new TypeError(`${owner}: keys[${at}] has the kid of another, ${prepared.kid}`);
@@ -186,30 +200,10 @@ function keySet(owner: string, keys: readonly JwtKey[]): KeySet {
   return { active: { ...signer, signs: signer.signs }, byKid };
 }
 
-function prepare(option: string, key: JwtKey): PreparedKey {
-  if (typeof key !== "object" || key === null) {
-    throw new TypeError(`${option} must be { kid, alg, key, state }, got ${kindOf(key)}`);
-  }
-  const { kid, alg, state = "active" } = key;
-  for (const name of Object.keys(key)) {
-    if (["kid", "alg", "key", "state"].includes(name)) continue;
-    throw new TypeError(`${option}: there is no option "${name}": a key has kid, alg, key, state`);
-  }
-  if (typeof kid !== "string" || !/^[\w.-]{1,64}$/.test(kid)) {
-    throw new TypeError(
-      `${option}: kid must be 1 to 64 letters, digits, ".", "_" and "-", got ${kindOf(kid)}`,
-    );
-  }
-  if (!Object.hasOwn(KINDS, alg)) {
-    const accepted = Object.keys(KINDS).join(", ");
-    throw new TypeError(`${option}: alg must be one of ${accepted}, got ${inspect(alg)}`);
-  }
-  if (!["pending", "active", "retiring"].includes(state)) {
-    throw new TypeError(
-      `${option}: state must be "pending", "active" or "retiring", got ${inspect(state)}`,
-    );
-  }
-  return { kid, alg, ...(KINDS[alg].bytes ? secret(option, key) : keyPair(option, key)) };
+function prepare(owner: string, key: JwtKey): PreparedKey {
+  checkOptions(owner, key, RULES);
+  const { kid, alg } = key;
+  return { kid, alg, ...(KINDS[alg].bytes ? secret(owner, key) : keyPair(owner, key)) };
 }
 
 function secret(option: string, { alg, key }: JwtKey): Pick<PreparedKey, "verifies" | "signs"> {
@@ -278,5 +272,3 @@ function fromPem(key: unknown): KeyObject | undefined {
   }
   return undefined;
 }
-
-const kindOf = (value: unknown): string => (value === null ? "null" : typeof value);

@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
+import { parseJson } from "@lanai/connection/json";
 import jsonwebtoken from "jsonwebtoken";
-import type { JwtAlgorithm, KeySet } from "./keys.ts";
+import { isKid, type JwtAlgorithm, type KeySet } from "./keys.ts";
 import type { JwtRefusal } from "./refusals.ts";
 
 /** The claims that all our tokens have. Instants are seconds since the epoch (RFC 7519, 2). */
@@ -12,7 +13,7 @@ export interface Claims {
   readonly nbf?: number;
 }
 
-/** What a token must be, whoever made it. */
+/** The conditions that a token must meet, whoever made it. */
 export interface TokenTerms {
   /** RFC 8725, 3.11: a token of one kind never passes for one of another. */
   readonly typ: string;
@@ -26,11 +27,21 @@ export type Opened<T> =
   | { readonly claims?: undefined; readonly refused: JwtRefusal };
 
 const HEADER: readonly string[] = ["alg", "kid", "typ"];
+/** The greatest depth of a token that is read. Ours have four; walking thousands overflows the stack. */
+const MAX_DEPTH = 16;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Whether a text has the form of a JWT: three words of base64url, of `maxBytes` at most. */
 export const hasForm = (text: string, maxBytes: number): boolean =>
   text.length <= maxBytes && /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
+
+/** The `kid` that a token names, which nothing has verified; `undefined` if it can't be one of ours. */
+export function kidOf(text: string, maxBytes: number): string | undefined {
+  if (!hasForm(text, maxBytes)) return undefined;
+  const header = decode(text.slice(0, text.indexOf(".")));
+  const { kid } = (header && parse(header)) ?? {};
+  return isKid(kid) ? kid : undefined;
+}
 
 /**
  * Opens a token, but for its times: those are judged last, because jsonwebtoken, left alone, calls a
@@ -102,7 +113,7 @@ function parse(bytes: Buffer): Record<string, unknown> | undefined {
   let value: unknown;
   try {
     text = utf8.decode(bytes);
-    value = JSON.parse(text);
+    value = parseJson(text, MAX_DEPTH);
   } catch {
     return undefined;
   }
@@ -111,11 +122,16 @@ function parse(bytes: Buffer): Record<string, unknown> | undefined {
   return membersOf(value) === namesIn(text) ? (value as Record<string, unknown>) : undefined;
 }
 
-/** How many names the members of valid JSON have as text: a string that a colon follows is one. */
+/**
+ * Returns the number of names that the members of valid JSON have as text: a string that a colon
+ * follows is one.
+ */
 const namesIn = (json: string): number =>
   [...json.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)].filter(([, colon]) => colon).length;
 
-/** How many members there are as values; NaN, which no text has, with one called `__proto__`. */
+/**
+ * Returns the number of members as values; NaN, which no text has, if one is called `__proto__`.
+ */
 function membersOf(value: unknown): number {
   if (typeof value !== "object" || value === null) return 0;
   if (Object.hasOwn(value, "__proto__")) return Number.NaN;

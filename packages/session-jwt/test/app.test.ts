@@ -1,7 +1,8 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../../scripts/services/server-process.ts";
+import { until } from "../../../scripts/testing/until.ts";
 
 test("the README's example signs in by a token, and lets nobody in without", async () => {
   const port = await freePort();
@@ -11,7 +12,7 @@ test("the README's example signs in by a token, and lets nobody in without", asy
     env: { ...process.env, PORT: `${port}`, NODE_ENV: "development" },
   });
   onTestFinished(() => void app.kill("SIGKILL"));
-  const stranger = await vi.waitFor(() => fetch(url), 10_000);
+  const stranger = await until(() => fetch(url));
   expect([stranger.status, stranger.headers.get("www-authenticate")]).toEqual([
     401,
     'Session realm="session", code="ERR_SESSION_REQUIRED"',

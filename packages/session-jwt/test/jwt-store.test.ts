@@ -2,11 +2,11 @@ import {
   cookieTracker,
   createSessions,
   headerTracker,
-  type NewRecord,
   queryTracker,
   type Sessions,
   type Tracker,
 } from "@lanai/session";
+import type { NewRecord } from "@lanai/session/store";
 import { type JwtStoreOptions, jwtStore, jwtTracker } from "@lanai/session-jwt";
 import { jwtVerify } from "jose";
 import jsonwebtoken from "jsonwebtoken";

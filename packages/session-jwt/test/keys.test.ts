@@ -17,6 +17,41 @@ test("secret and issuer alone are a set of one key", async () => {
   expect(payloadOf(ada.token ?? "")).toMatchObject({ aud: payloadOf(ada.token ?? "").iss, gen: 0 });
 });
 
+test("keys as a function receives the kid that a token names, and undefined to sign", async () => {
+  const asked: (string | undefined)[] = [];
+  const pair = (kid?: string): readonly JwtKey[] => {
+    asked.push(kid);
+    // Each look-up returns the key that is wanted, beside the one that signs.
+    return kid === "old" ? [{ ...old, state: "retiring" }, fresh] : [fresh];
+  };
+  let keys: (kid?: string) => readonly JwtKey[] = () => [old];
+  await using site = await tokenSite({ keys: (kid) => keys(kid) });
+  const ada = await site.visitor().signIn();
+  keys = pair;
+  expect((await ada.get("/")).user).toBe("ada");
+  expect(asked).toEqual(["old"]);
+  await site.visitor().signIn();
+  expect(asked).toEqual(["old", undefined]);
+});
+
+test.each([
+  ["too long", "k".repeat(65)],
+  ["of other characters", "../../etc"],
+  ["no text", { toString: "old" }],
+  ["__proto__'s name with a space", "__proto__ "],
+])("a kid that is %s is not handed to the function", async (_what, kid) => {
+  const asked: unknown[] = [];
+  await using site = await tokenSite({
+    keys: (it) => {
+      asked.push(it);
+      return [fresh];
+    },
+  });
+  const header = Buffer.from(JSON.stringify({ alg: "HS256", kid })).toString("base64url");
+  expect((await site.visitor(`${header}.e30.AAAA`).ask("/private")).status).toBe(401);
+  expect(asked).toEqual([undefined]);
+});
+
 describe("a rotation", () => {
   test("pending, active, retiring, removed: only the last refuses the old tokens", async () => {
     let keys: readonly JwtKey[] = [old];

@@ -2,6 +2,7 @@ import { memoryStore } from "@lanai/session";
 import { jwtTracker } from "@lanai/session-jwt";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { isLong } from "../../../scripts/testing/chance.ts";
 import { contextOf } from "../../session/test/tracker-context.ts";
 import { send, tokenSite } from "./token-site.ts";
 import { ISSUER, KEYS, keysSignedBy, SID } from "./tokens.ts";
@@ -75,7 +76,8 @@ const firstDifference = (one: string, other: string): number => {
 
 describe.each(KEYS)("mutated tokens of $alg", ({ kid, alg }) => {
   // Those of RSA and ECDSA cost more.
-  const count = alg === "HS256" ? 100_000 : 40_000;
+  const all = alg === "HS256" ? 100_000 : 40_000;
+  const count = isLong ? all : 4_000;
 
   test(`of ${count} different ones none is accepted, and none throws`, {
     timeout: 60_000,
@@ -83,7 +85,7 @@ describe.each(KEYS)("mutated tokens of $alg", ({ kid, alg }) => {
     const tracker = jwtTracker({ keys: keysSignedBy(kid), issuer: ISSUER });
     const ctx = contextOf({});
     const { "session-id": token = "" } = (await tracker.present?.(SID, { secure: false })) ?? {};
-    expect(await tracker.get(ctx, token)).toMatchObject({ id: SID });
+    expect(await tracker.get(ctx, token)).toMatchObject([{ id: SID }]);
     const mutants = new Set<string>();
     const places = new Set<number>();
     const reasons = new Set<string>();
@@ -93,7 +95,7 @@ describe.each(KEYS)("mutated tokens of $alg", ({ kid, alg }) => {
         if (mutated === token || mutated === "") return;
         mutants.add(mutated);
         places.add(firstDifference(mutated, token));
-        const tracked = await tracker.get(ctx, mutated);
+        const [tracked] = await tracker.get(ctx, mutated);
         if (tracked === undefined || tracked.id !== undefined) throw new Error("it was accepted");
         reasons.add(tracked.refused);
       }),
@@ -102,14 +104,15 @@ describe.each(KEYS)("mutated tokens of $alg", ({ kid, alg }) => {
     );
     expect(mutants.size).toBeGreaterThanOrEqual(count);
     const untouched = Array.from(token, (_, place) => place).filter((place) => !places.has(place));
-    expect(untouched).toEqual([]);
+    // Thousands leave some place alone by chance.
+    if (isLong) expect(untouched).toEqual([]);
     // Those that keep the form get as far as the signature, which is where they end.
-    const all = ["malformed", "header", "unknown-key", "algorithm", "signature"];
-    expect([...reasons].sort()).toEqual(all.sort());
+    const ends = ["malformed", "header", "unknown-key", "algorithm", "signature"];
+    expect([...reasons].sort()).toEqual(ends.sort());
   });
 });
 
-test("of 3,000 mutated tokens over HTTP none is a session, and none a 500", {
+test("a mutated token over HTTP is no session, and no 500", {
   timeout: 60_000,
 }, async () => {
   let loads = 0;
@@ -132,7 +135,7 @@ test("of 3,000 mutated tokens over HTTP none is a session, and none a 500", {
       const { status, user } = await send(`${site.url}/`, { "Session-ID": mutated });
       expect([status, user]).toEqual([200, "nobody"]);
     }),
-    { numRuns: 3_000 },
+    { numRuns: isLong ? 3_000 : 300 },
   );
   expect(loads).toBe(0);
   expect(site.errors).toEqual([]);

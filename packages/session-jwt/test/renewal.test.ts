@@ -1,7 +1,17 @@
-import { cookieTracker, type Store, sealedStore } from "@lanai/session";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { AddressInfo } from "node:net";
+import {
+  cookieTracker,
+  createSessions,
+  firstOf,
+  memoryStore,
+  type Store,
+  sealedStore,
+} from "@lanai/session";
 import { bearerTracker, jwtTracker } from "@lanai/session-jwt";
 import jsonwebtoken from "jsonwebtoken";
-import { describe, expect, test } from "vitest";
+import Koa from "koa";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { listen } from "../../session/test/site.ts";
 import { contextOf, recordOf } from "../../session/test/tracker-context.ts";
 import { type Answer, send, tokenSite } from "./token-site.ts";
@@ -63,7 +73,7 @@ describe("a token's life", () => {
   test("a valid token is not sent again", async () => {
     await using site = await tokenSite({ sessions });
     const ada = await site.visitor().signIn();
-    site.advance(10 * MINUTE - SECOND);
+    site.advance(9 * MINUTE);
     expect(await ada.get("/")).toMatchObject({ user: "ada", token: undefined });
   });
 
@@ -236,6 +246,48 @@ describe("two hold one token", () => {
     expect((await ada.get("/")).user).toBe("ada");
   });
 
+  test("a request that waited in a queue with a superseded token is served until that expires, and reported", async () => {
+    const reports: unknown[] = [];
+    const report = (event: unknown) => void reports.push(event);
+    subscribe("lanai:session-jwt:superseded", report);
+    onTestFinished(() => void unsubscribe("lanai:session-jwt:superseded", report));
+    await using site = await tokenSite({ sessions });
+    const ada = await site.visitor().signIn();
+    const queued = site.visitor(ada.token);
+    site.advance(11 * MINUTE);
+    await ada.get("/");
+    await ada.get("/");
+    site.advance(3 * MINUTE);
+    expect(await queued.ask("/")).toMatchObject({ user: "ada", token: undefined });
+    expect(await queued.ask("/")).toMatchObject({ user: "ada", token: undefined });
+    expect(reports).toEqual([expect.objectContaining({ level: "warn" })]);
+    expect((await ada.get("/")).user).toBe("ada");
+    site.advance(2 * MINUTE);
+    expect(await queued.ask("/")).toMatchObject({ user: "nobody" });
+    expect((await ada.get("/")).user).toBe("nobody");
+  });
+
+  test("an id that stands in a token opens nothing as a bare cookie", async () => {
+    const carriers = firstOf(jwtTracker({ secret: SECRET, issuer: "test" }), cookieTracker());
+    const store = memoryStore();
+    const manager = createSessions({ store, tracker: carriers });
+    const app = new Koa();
+    app.use(manager.middleware());
+    app.use((ctx) => {
+      ctx.body = ctx.session.userId ?? "nobody";
+    });
+    const server = app.listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { headers } = await manager.create({ userId: "ada" });
+    const ask = async (sent: Record<string, string>) =>
+      (await fetch(url, { headers: sent })).text();
+    expect(await ask(headers)).toBe("ada");
+    const { sid } = payloadOf(headers["session-id"] ?? "");
+    expect(await ask({ cookie: `sid=${String(sid)}` })).toBe("nobody");
+  });
+
   test("a renewal that comes after the fresh token's use undoes nothing, and hands out nothing", async () => {
     const gate = heldUp("load");
     await using site = await tokenSite({ sessions, wrap: gate.wrap });
@@ -319,7 +371,7 @@ test("a token from elsewhere is not taken for the one that the request brought",
   const ctx = contextOf({});
   const { "session-id": token = "" } =
     (await tracker.present?.("some-id", { secure: false })) ?? {};
-  expect(await tracker.get(ctx, token)).toMatchObject({ id: "some-id" });
+  expect(await tracker.get(ctx, token)).toMatchObject([{ id: "some-id" }]);
   now += MINUTE;
   await tracker.set(ctx, "some-id", recordOf());
   expect(payloadOf(String(ctx.res.getHeader("session-id"))).iat).toBe(Math.floor(now / 1000));
@@ -450,7 +502,7 @@ describe("carriers", () => {
 });
 
 describe("a store that carries its data", () => {
-  const store = () => sealedStore({ keys: [SECRET], clock: () => Date.now() });
+  const store = () => sealedStore({ context: "app", keys: [SECRET], clock: () => Date.now() });
 
   test("has no generations and no grace", async () => {
     await using site = await tokenSite({ sessions: { ...sessions, store: store() } });
@@ -479,7 +531,7 @@ test("a token from a socket's first message is answered with a fresh one", async
   expect(payloadOf(token).gen).toBe(1);
   expect((await site.visitor(token).ask("/")).user).toBe("ada");
 
-  renewed.session?.set("seen", true);
+  renewed.session?.set("marked", true);
   await renewed.session?.commit();
   expect(ctx.res.getHeaderNames()).toEqual([]);
 

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JwtKey } from "@lanai/session-jwt";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { payloadOf, SECRET } from "./tokens.ts";
 
 const old: JwtKey = { kid: "old", alg: "HS256", key: SECRET };
@@ -71,9 +72,8 @@ test("a rotation under load in two processes signs nobody out", { timeout: 40_00
   });
   const someLoad = async () => {
     const before = visitors.map(({ visits }) => visits);
-    await vi.waitFor(
-      () => expect(visitors.every(({ visits }, n) => visits > (before[n] ?? 0) + 10)).toBe(true),
-      { timeout: 10_000, interval: 5 },
+    await until(() =>
+      expect(visitors.every(({ visits }, n) => visits > (before[n] ?? 0) + 10)).toBe(true),
     );
   };
 
@@ -87,9 +87,8 @@ test("a rotation under load in two processes signs nobody out", { timeout: 40_00
         await each.use(set);
       }
     }
-    await vi.waitFor(
-      () => expect(visitors.map(({ token }) => kidOf(token))).toEqual(visitors.map(() => "new")),
-      { timeout: 10_000, interval: 20 },
+    await until(() =>
+      expect(visitors.map(({ token }) => kidOf(token))).toEqual(visitors.map(() => "new")),
     );
     for (const each of both) {
       await each.use([fresh]);

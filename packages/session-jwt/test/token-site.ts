@@ -28,6 +28,8 @@ export interface TokenSiteOptions extends Partial<JwtTrackerOptions> {
   readonly sessions?: SessionsOptions;
   /** Stands before the store. */
   readonly wrap?: (store: Store) => Store;
+  /** Makes a store for this site alone. Default: in memory. */
+  readonly store?: () => Store;
 }
 
 /**
@@ -35,11 +37,11 @@ export interface TokenSiteOptions extends Partial<JwtTrackerOptions> {
  * and behind `/private` only those with a session come.
  */
 export async function tokenSite(options: TokenSiteOptions = {}): Promise<TokenSite> {
-  const { sessions: more, wrap = (store) => store, ...tracking } = options;
+  const { sessions: more, store, wrap = (inner) => inner, ...tracking } = options;
   let ahead = 0;
   const clock = () => Date.now() + ahead;
   const sessions = createSessions({
-    store: wrap(memoryStore({ clock })),
+    store: wrap(store?.() ?? memoryStore({ clock })),
     tracker: jwtTracker({
       issuer: ISSUER,
       clock,

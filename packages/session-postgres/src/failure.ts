@@ -2,6 +2,7 @@
 export const UNIQUE_VIOLATION = "23505";
 const SERIALIZATION_FAILURE = "40001";
 const DEADLOCK_DETECTED = "40P01";
+const READ_ONLY_TRANSACTION = "25006";
 const INSUFFICIENT_PRIVILEGE = "42501";
 const UNDEFINED_TABLE = "42P01";
 const UNDEFINED_COLUMN = "42703";
@@ -12,11 +13,23 @@ export const codeOf = (error: unknown): unknown => (error as { code?: unknown } 
 export const mayBeTriedAgain = (error: unknown): boolean =>
   codeOf(error) === SERIALIZATION_FAILURE || codeOf(error) === DEADLOCK_DETECTED;
 
-/** Whether the server refused one statement, and the connection is as good as before. */
-export const leavesTheConnection = (error: unknown): boolean =>
-  (error as { severity?: unknown } | undefined)?.severity === "ERROR";
+/** A sign-in that came beside another of the same user, and has applied nothing. */
+export const overtaken = (): Error =>
+  Object.assign(new Error("sign-ins of one user overtake each other"), {
+    code: SERIALIZATION_FAILURE,
+  });
 
-const adviceFor = (code: unknown): string => {
+/** Whether a server refused a write because a failover has made it a replica, or because it only reads. */
+export const isOfReplica = (error: unknown): boolean => codeOf(error) === READ_ONLY_TRANSACTION;
+
+/**
+ * Whether the server refused one statement, and the connection is as good as before. One to a server that
+ * a failover has made a replica isn't: the next may lead to the new primary.
+ */
+export const leavesTheConnection = (error: unknown): boolean =>
+  (error as { severity?: unknown } | undefined)?.severity === "ERROR" && !isOfReplica(error);
+
+function adviceFor(code: unknown): string {
   switch (code) {
     case UNDEFINED_TABLE:
       return ": call `await store.migrate()` before the app listens, or run the SQL of `store.schema`";
@@ -30,13 +43,13 @@ const adviceFor = (code: unknown): string => {
     default:
       return "";
   }
-};
+}
 
 /**
- * What went wrong, for a `cause`: message and code alone. pg's own error also carries the values of
- * the row (`detail`), and a connection's carries addresses.
+ * Returns an error for a `cause`, with message and code alone. pg's own error also carries the
+ * values of the row (`detail`), and a connection's carries addresses.
  */
-export const failure = (error: unknown): Error => {
+export function failure(error: unknown): Error {
   const code = codeOf(error);
   const message =
     error instanceof Error && error.message !== "" ? error.message : "PostgreSQL failed";
@@ -44,4 +57,4 @@ export const failure = (error: unknown): Error => {
     new Error(`postgresStore: ${message}${adviceFor(code)}`),
     typeof code === "string" && { code },
   );
-};
+}

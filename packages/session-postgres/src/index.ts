@@ -1,7 +1,2 @@
-export {
-  type PostgresClient,
-  type PostgresPool,
-  type PostgresStore,
-  type PostgresStoreOptions,
-  postgresStore,
-} from "./postgres-store.ts";
+export type { PostgresClient, PostgresPool, PostgresStoreOptions } from "./options.ts";
+export { type PostgresStore, postgresStore } from "./postgres-store.ts";

@@ -1,74 +1,48 @@
 import { setTimeout as wait } from "node:timers/promises";
 import {
-  type Change,
-  type CommitResult,
+  type Async,
   type Ended,
   type IndexedStore,
   type Key,
-  knownOptions,
-  type Loaded,
-  type NewRecord,
+  type OwnerLimit,
+  PAGE_SIZE,
+  type PagedStore,
   SessionError,
-  type SessionRecord,
-} from "@lanai/session";
+  sessionLimitError,
+  tryAgain,
+  undamaged,
+} from "@lanai/session/store";
+import { ignore, queryBy, survive } from "./connection.ts";
+import { codeOf, failure, mayBeTriedAgain, overtaken, UNIQUE_VIOLATION } from "./failure.ts";
+import type { PostgresPool, PostgresStoreOptions } from "./options.ts";
+import { validate } from "./options.ts";
 import {
-  codeOf,
-  failure,
-  leavesTheConnection,
-  mayBeTriedAgain,
-  UNIQUE_VIOLATION,
-} from "./failure.ts";
-import { namesOf, type Statements, SWEPT_AT_ONCE, schemaOf, statementsOf } from "./statements.ts";
+  type CommitRow,
+  type CreateRow,
+  type DestroyedRow,
+  type EndedRow,
+  isEnded,
+  jsonOf,
+  type LimitedRow,
+  type LoadedRow,
+  parametersOf,
+  readEnded,
+  readRecord,
+  resultOf,
+} from "./rows.ts";
+import {
+  namesOf,
+  OVERTAKEN,
+  type Statements,
+  SWEPT_AT_ONCE,
+  schemaOf,
+  statementsOf,
+  VERSION,
+  versionIn,
+} from "./statements.ts";
 
-/** The calls of a `pg.Pool` that are used. */
-export interface PostgresPool {
-  connect(): Promise<PostgresClient>;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  off(event: "error", listener: (error: Error) => void): unknown;
-}
-
-/** The calls of a `pg.PoolClient` that are used. */
-export interface PostgresClient {
-  query(query: { name?: string; text: string; values?: unknown[] }): Promise<{ rows: unknown[] }>;
-  release(destroy?: boolean): void;
-  on(event: "error", listener: (error: Error) => void): unknown;
-  off(event: "error", listener: (error: Error) => void): unknown;
-}
-
-export interface PostgresStoreOptions {
-  /**
-   * The name of the table, of up to 40 lower-case letters, digits and `_`; a schema may stand before
-   * it: `app.sessions`. A second table has the name with `_renewed` behind it. Default:
-   * `lanai_sessions`.
-   */
-  readonly table?: string;
-  /**
-   * Whether each connection prepares a statement once and keeps it. `false` for a proxy that hands
-   * out connections by the transaction and knows no prepared statements (PgBouncer before 1.21).
-   * Default: true.
-   */
-  readonly prepare?: boolean;
-  /**
-   * How often this process deletes what has expired, in milliseconds. An integer from 1,000 to
-   * 86,400,000, a day, or `Infinity`: never, for those who call `sweep()` themselves. Default: 60,000.
-   */
-  readonly sweepInterval?: number;
-  /**
-   * How many answers of PostgreSQL, a connection of the pool included, may be waited for. While it
-   * hangs, what comes beyond is refused at once, and doesn't fill this process's memory. An integer
-   * from 1. Default: 10,000.
-   */
-  readonly maxWaiting?: number;
-}
-
-export interface PostgresStore extends IndexedStore {
-  load(key: Key): Promise<Loaded>;
-  create(key: Key, record: NewRecord): Promise<Key>;
-  commit(key: Key, change: Change): Promise<CommitResult>;
-  destroy(key: Key): Promise<Ended | undefined>;
-  list(owner: string): Promise<readonly SessionRecord[]>;
-  destroyByPublicId(owner: string, publicId: string): Promise<Ended | undefined>;
-  destroyAll(owner: string, options?: { except?: string }): Promise<readonly Ended[]>;
+/** A store in PostgreSQL, with the calls that set up and clean its tables. */
+export interface PostgresStore extends Async<IndexedStore & PagedStore> {
   close(): void;
   /** The SQL that creates what the store needs; running it again is harmless. */
   readonly schema: string;
@@ -85,7 +59,10 @@ export interface PostgresStore extends IndexedStore {
   sweep(): Promise<number>;
 }
 
-/** How often a statement is sent again that met a serialization failure or a deadlock. */
+/**
+ * The greatest number of times that a statement is sent again after a serialization failure or a
+ * deadlock.
+ */
 const TRIES = 32;
 
 /**
@@ -98,11 +75,11 @@ const TRIES = 32;
  *
  * @throws {TypeError | RangeError} for an option that is unknown or out of range.
  */
-export const postgresStore = (
+export function postgresStore(
   pool: PostgresPool,
   options: PostgresStoreOptions = {},
-): PostgresStore => {
-  checkOptions(pool, options);
+): PostgresStore {
+  validate(pool, options);
   const { table = "lanai_sessions", prepare = true } = options;
   const { sweepInterval = 60_000, maxWaiting = 10_000 } = options;
   const names = namesOf(table);
@@ -113,7 +90,9 @@ export const postgresStore = (
 
   const query = async <Row>(text: string, values?: unknown[], name?: string): Promise<Row[]> => {
     if (waiting === maxWaiting) {
-      throw new Error(`PostgreSQL owes ${waiting} answers, and maxWaiting allows no more`);
+      throw new Error(
+        `${waiting} replies of PostgreSQL are outstanding: that is the limit maxWaiting`,
+      );
     }
     waiting += 1;
     try {
@@ -129,7 +108,7 @@ export const postgresStore = (
     const name = prepare ? `${table} ${statement}` : undefined;
     for (let tries = 1; ; tries++) {
       try {
-        return await query<Row>(statements[statement], values, name);
+        return refuseOvertaken(await query<Row>(statements[statement], values, name));
       } catch (error) {
         if (!mayBeTriedAgain(error) || tries === TRIES) throw error;
         await wait(Math.random() * 2 ** Math.min(tries, 6));
@@ -137,7 +116,7 @@ export const postgresStore = (
     }
   };
 
-  const ask = async <Row>(statement: keyof Statements, values: unknown[]): Promise<Row[]> => {
+  const call = async <Row>(statement: keyof Statements, values: unknown[]): Promise<Row[]> => {
     try {
       return await send<Row>(statement, values);
     } catch (error) {
@@ -145,7 +124,10 @@ export const postgresStore = (
     }
   };
 
-  /** Asks for a key that may be taken: by an expired session, which goes, or by the same operation. */
+  /**
+   * Asks for a key that may be in use: by an expired session, which is removed, or by the same
+   * operation.
+   */
   const askForKey = async <Row>(
     key: Key,
     statement: keyof Statements,
@@ -156,7 +138,7 @@ export const postgresStore = (
     } catch (error) {
       if (codeOf(error) !== UNIQUE_VIOLATION) throw failure(error);
     }
-    await ask("free", [key]);
+    await call("free", [key]);
     try {
       return await send<Row>(statement, values);
     } catch (error) {
@@ -164,10 +146,44 @@ export const postgresStore = (
     }
   };
 
+  const askForCommit = (
+    renewTo: Key | undefined,
+    statement: keyof Statements,
+    values: unknown[],
+  ): Promise<CommitRow[]> =>
+    renewTo === undefined
+      ? call<CommitRow>(statement, values)
+      : askForKey<CommitRow>(renewTo, statement, values);
+
+  /** If the same operation has run beside this one, what it ended is seen by a statement of its own. */
+  const end = async (
+    statement: keyof Statements,
+    values: unknown[],
+    operation: string | undefined,
+  ): Promise<Ended[]> => {
+    const rows = await call<EndedRow>(statement, [...values, operation ?? null]);
+    const ended = rows.filter(isEnded).map(readEnded);
+    if (ended.length > 0 || operation === undefined) return ended;
+    return (await call<EndedRow>("endedBy", [operation])).filter(isEnded).map(readEnded);
+  };
+
+  /** Asks what a sign-in has ended whose answer didn't come. */
+  const tellLate =
+    (limitOwner: OwnerLimit, operation: string) =>
+    (error: unknown): never => {
+      if (!(error instanceof SessionError)) {
+        const asking = () => call<EndedRow>("endedBy", [operation]);
+        void asking()
+          .catch(() => tryAgain(asking))
+          .then((rows) => rows?.length && limitOwner.onEnded?.(rows.map(readEnded)));
+      }
+      throw error;
+    };
+
   const sweep = async (): Promise<number> => {
     let swept = 0;
     for (;;) {
-      const [row] = await ask<{ expired: string; forgotten: string }>("sweep", [SWEPT_AT_ONCE]);
+      const [row] = await call<{ expired: string; forgotten: string }>("sweep", [SWEPT_AT_ONCE]);
       const [expired, forgotten] = [Number(row?.expired), Number(row?.forgotten)];
       swept += expired;
       if (closed || Math.max(expired, forgotten) < SWEPT_AT_ONCE) return swept;
@@ -196,18 +212,29 @@ export const postgresStore = (
       ? undefined
       : setInterval(() => void sweepBySchedule(), sweepInterval).unref();
   pool.on("error", ignore);
+  pool.on("connect", survive);
 
   return {
     schema,
+    limitsOwners: true,
 
     async migrate() {
       try {
-        const [found] = await query<{ encoding: string; last: string | null }>(
-          "SELECT current_setting('server_encoding') AS encoding, to_regclass($1)::text AS last",
-          [names.last],
+        const [found] = await query<{
+          encoding: string;
+          last: string | null;
+          comment: string | null;
+        }>(
+          "SELECT current_setting('server_encoding') AS encoding, to_regclass($1)::text AS last, " +
+            "obj_description(to_regclass($2), 'pg_class') AS comment",
+          [names.last, names.sessions],
         );
         if (found?.encoding !== "UTF8") {
           throw new Error(`the database must be encoded in UTF8, it is in ${found?.encoding}`);
+        }
+        const version = versionIn(found.comment);
+        if (version !== VERSION) {
+          throw new Error(`the tables have format ${version}, of a later version of this package`);
         }
         // A role that may not create anything can still call this when everything is there.
         if (found.last !== null) return;
@@ -221,186 +248,120 @@ export const postgresStore = (
     sweep,
 
     async load(key) {
-      const [row] = await ask<LoadedRow>("load", [key]);
+      const [row] = await call<LoadedRow>("load", [key]);
       if (!row) return { status: "none" };
       if (row.status === "renewed") return { status: "renewed" };
       return { status: "live", record: readRecord(row.record), now: Number(row.now) };
     },
 
-    async create(key, { operation, publicId, values, owners, idle, absolute }) {
+    async create(key, { operation, publicId, values, owners, idle, absolute, limitOwner }) {
       const created = [key, publicId, jsonOf(values), [...owners], idle, absolute, operation];
-      const [row] = await askForKey<{ key: Key | null }>(key, "create", created);
+      const [row] = limitOwner
+        ? await askForKey<CreateRow>(key, "createWithin", [
+            ...created,
+            ...limitsOf(limitOwner),
+          ]).catch(tellLate(limitOwner, operation))
+        : await askForKey<CreateRow>(key, "create", created);
+      if (limitOwner) obey(limitOwner, row);
       if (!row?.key) throw keyTaken();
       return row.key;
     },
 
     async commit(key, change) {
-      const { renewTo } = change;
+      const { renewTo, limitOwner } = change;
       const values = parametersOf(key, change);
-      const [row] = renewTo
-        ? await askForKey<CommitRow>(renewTo, "commit", values)
-        : await ask<CommitRow>("commit", values);
-      switch (row?.status) {
-        case "saved":
-          return { status: "saved", key: row.key };
-        case "renewed":
-          return { status: "renewed" };
-        case "conflict":
-          return { status: "conflict", record: readRecord(row.record) };
-        default:
-          return { status: "gone" };
-      }
+      if (limitOwner) values.push(...limitsOf(limitOwner));
+      const statement = limitOwner ? "commitWithin" : "commit";
+      const asking = askForCommit(renewTo, statement, values);
+      const [row] = await (limitOwner
+        ? asking.catch(tellLate(limitOwner, change.operation))
+        : asking);
+      if (limitOwner) obey(limitOwner, row);
+      return resultOf(row);
     },
 
-    async destroy(key) {
-      const [ended] = await ask<EndedRow>("destroy", [key]);
-      return ended && readEnded(ended);
+    async destroy(key, operation) {
+      const [ended] = await end("destroy", [key], operation);
+      return ended;
     },
 
-    async list(owner) {
-      const rows = await ask<{ record: string }>("list", [owner]);
-      return rows.map(({ record }) => readRecord(record));
+    async list(owner, { entries } = {}) {
+      const values = [owner, entries ? [...entries] : null];
+      const rows = await call<{ record: string }>("list", values);
+      return undamaged(rows, ({ record }) => readRecord(record));
     },
 
-    async destroyByPublicId(owner, publicId) {
-      const [ended] = await ask<EndedRow>("destroyByPublicId", [owner, publicId]);
-      return ended && readEnded(ended);
+    async commitByPublicId(owner, publicId, change) {
+      const values = [...parametersOf(publicId, change), owner];
+      const [row] = await askForCommit(change.renewTo, "commitByPublicId", values);
+      return resultOf(row);
     },
 
-    async destroyAll(owner, { except } = {}) {
-      const rows = await ask<EndedRow>("destroyAll", [owner, except ?? null]);
-      return rows.map(readEnded);
+    async destroyByPublicId(owner, publicId, operation) {
+      const [ended] = await end("destroyByPublicId", [owner, publicId], operation);
+      return ended;
+    },
+
+    destroyAll: (owner, { except = null, operation } = {}) =>
+      end("destroyAll", [owner, except], operation),
+
+    async count() {
+      const [row] = await call<{ count: string }>("count", []);
+      return { count: Number(row?.count) };
+    },
+
+    async page({ cursor = "", entries } = {}) {
+      const values = [cursor, entries ? [...entries] : null];
+      const rows = await call<{ record: string; public_id: string }>("page", values);
+      const last = rows.length === PAGE_SIZE ? rows.at(-1)?.public_id : undefined;
+      const records = undamaged(rows, ({ record }) => readRecord(record));
+      return { records, ...(last && { next: last }) };
+    },
+
+    async destroyPage({ cursor, operation }) {
+      const [, from = null, after = ""] = /^(\S+) (.*)$/s.exec(cursor ?? "") ?? [];
+      const [row] = await call<DestroyedRow>("destroyPage", [from, after, operation]);
+      const { until, last, ended } = row as DestroyedRow;
+      const rows = JSON.parse(ended) as EndedRow[];
+      return {
+        ended: rows.filter(isEnded).map(readEnded),
+        ...(last !== null && { next: `${until} ${last}` }),
+      };
     },
 
     close() {
       closed = true;
       clearInterval(sweeper);
       pool.off("error", ignore);
+      pool.off("connect", survive);
     },
   };
-};
-
-const queryBy = async (
-  pool: PostgresPool,
-  query: Parameters<PostgresClient["query"]>[0],
-): Promise<unknown[]> => {
-  const client = await pool.connect();
-  // Without a listener a connection that breaks would end the process; the query fails besides.
-  client.on("error", ignore);
-  let broken = true;
-  try {
-    const { rows } = await client.query(query);
-    broken = false;
-    return rows;
-  } catch (error) {
-    broken = !leavesTheConnection(error);
-    throw error;
-  } finally {
-    client.off("error", ignore);
-    client.release(broken);
-  }
-};
-
-/** What pg tells of an idle connection that broke: the pool has dropped it already. */
-const ignore = () => {};
-
-interface LoadedRow {
-  readonly status: "live" | "renewed";
-  readonly now: string;
-  readonly record: string;
 }
 
-interface CommitRow {
-  readonly status: CommitResult["status"];
-  readonly key: Key;
-  readonly record: string;
+const limitsOf = ({ owner, limit, overflow }: OwnerLimit): unknown[] => [
+  owner,
+  limit,
+  overflow === "refuse",
+];
+
+function obey({ limit, onEnded }: OwnerLimit, row: LimitedRow | undefined): void {
+  if (row?.status === "full") throw sessionLimitError(limit);
+  const ended = JSON.parse(row?.ended ?? "[]") as { publicId: string; owners: unknown[] }[];
+  if (ended.length === 0) return;
+  onEnded?.(
+    ended.map(({ publicId, owners }) => ({
+      publicId,
+      owners: new Set(owners.filter((owner) => typeof owner === "string")),
+    })),
+  );
 }
 
-interface EndedRow {
-  readonly public_id: string;
-  readonly owners: string;
+/** @throws An error for which the statement is sent again, if another sign-in has overtaken it. */
+function refuseOvertaken<Row>(rows: Row[]): Row[] {
+  const [row] = rows as { status?: unknown }[];
+  if (row?.status === OVERTAKEN) throw overtaken();
+  return rows;
 }
-
-const jsonOf = (entries: ReadonlyMap<string, string | undefined>): string =>
-  JSON.stringify(Object.fromEntries([...entries].map(([name, text]) => [name, text ?? null])));
-
-const parametersOf = (key: Key, change: Change): unknown[] => {
-  const { set, expect, addOwners, removeOwners } = change;
-  const entriesChange = set?.size || change.delete?.size;
-  const ownersChange = addOwners?.size || removeOwners?.size;
-  return [
-    key,
-    change.operation,
-    change.renewTo ?? null,
-    expect?.size ? jsonOf(expect) : null,
-    // Where nothing changes nothing is written: a large value keeps its place.
-    entriesChange ? jsonOf(set ?? new Map()) : null,
-    [...(change.delete ?? [])],
-    ownersChange ? [...(addOwners ?? [])] : null,
-    [...(removeOwners ?? [])],
-    change.touch ?? false,
-    change.restart ?? false,
-    change.idle ?? null,
-    change.absolute ?? null,
-  ];
-};
-
-const readRecord = (json: string): SessionRecord => {
-  const record = JSON.parse(json);
-  return {
-    publicId: record.publicId,
-    values: new Map(Object.entries<string>(record.entries)),
-    owners: new Set(record.owners),
-    createdAt: record.createdAt,
-    startedAt: record.startedAt,
-    seenAt: record.seenAt,
-    // JSON has no Infinity: PostgreSQL writes it as a text.
-    idle: Number(record.idle),
-    absolute: Number(record.absolute),
-  };
-};
-
-const readEnded = (row: EndedRow): Ended => ({
-  publicId: row.public_id,
-  owners: new Set(JSON.parse(row.owners)),
-});
 
 const keyTaken = () =>
   new SessionError("ERR_SESSION_KEY_TAKEN", "postgresStore: the key is in use");
-
-const OPTIONS = ["table", "prepare", "sweepInterval", "maxWaiting"];
-const TABLE = /^(?:[a-z_][a-z0-9_]*\.)?[a-z_][a-z0-9_]*$/;
-
-const checkOptions = (pool: PostgresPool, options: PostgresStoreOptions) => {
-  if (typeof pool?.connect !== "function" || typeof pool.on !== "function") {
-    throw new TypeError("postgresStore(pool): pool must be a Pool of pg");
-  }
-  knownOptions("postgresStore", options, OPTIONS);
-  const { table, prepare, sweepInterval, maxWaiting = 1 } = options;
-  if (table !== undefined && typeof table !== "string") {
-    throw new TypeError(`postgresStore: table must be a string, got ${typeof table}`);
-  }
-  if (table !== undefined && !(TABLE.test(table) && table.length <= 40)) {
-    throw new RangeError(
-      'postgresStore: table must be "name" or "schema.name" of a-z, 0-9 and _, at most 40 characters, ' +
-        `got ${JSON.stringify(table)}`,
-    );
-  }
-  if (prepare !== undefined && typeof prepare !== "boolean") {
-    throw new TypeError(`postgresStore: prepare must be a boolean, got ${typeof prepare}`);
-  }
-  if (sweepInterval !== undefined && !isSweepInterval(sweepInterval)) {
-    throw new RangeError(
-      "postgresStore: sweepInterval must be an integer of milliseconds from 1000 to 86400000, or " +
-        `Infinity, got ${String(sweepInterval)}`,
-    );
-  }
-  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < 1) {
-    throw new RangeError(
-      `postgresStore: maxWaiting must be an integer from 1, got ${String(maxWaiting)}`,
-    );
-  }
-};
-
-const isSweepInterval = (value: number) =>
-  value === Infinity || (Number.isInteger(value) && value >= 1000 && value <= 86_400_000);

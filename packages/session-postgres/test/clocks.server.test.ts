@@ -1,6 +1,6 @@
+import { storeClocks } from "@lanai/session/testing";
 import type { Pool } from "pg";
-import { afterAll } from "vitest";
-import { clocksApart } from "../../session/test/two-processes/clocks.ts";
+import { afterAll, test } from "vitest";
 import { age, type Database, quietStore, startDatabase } from "./database.ts";
 
 let database: Database;
@@ -8,9 +8,11 @@ let pool: Pool;
 
 afterAll(() => database[Symbol.asyncDispose]());
 
-clocksApart({
+storeClocks({
   name: "PostgreSQL",
-  async prepare() {
+  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  after: afterAll,
+  async store() {
     database = await startDatabase({ fsync: "off" });
     pool = database.pool();
     await quietStore(pool).migrate();

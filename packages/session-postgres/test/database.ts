@@ -51,6 +51,13 @@ export async function age(pool: Pool, table: string, ms: number): Promise<void> 
   await pool.query(`UPDATE ${table}_renewed SET until = until - ${ms}`);
 }
 
+/** Counts the rows of a table and of the one beside it. */
+export async function countRows(pool: Pool, table: string): Promise<number> {
+  const counts = `(SELECT count(*) FROM ${table}) + (SELECT count(*) FROM ${table}_renewed)`;
+  const { rows } = await pool.query<{ n: string }>(`SELECT ${counts} AS n`);
+  return Number(rows[0]?.n);
+}
+
 /** Sessions by plain SQL, for tests that need many: `owner` is an expression of the row's `n`. */
 export async function fill(
   pool: Pool,

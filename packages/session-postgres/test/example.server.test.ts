@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { freePort } from "../../../scripts/services/server-process.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "../../session/test/http.ts";
 import { startDatabase } from "./database.ts";
 
@@ -33,10 +34,7 @@ test("the README's example keeps a visit through a restart of the app", {
   for (const visit of [1, 2]) {
     const app = start();
     try {
-      await vi.waitFor(
-        async () => expect(await browser.text("/")).toBe(`Visit ${visit}\n`),
-        20_000,
-      );
+      await until(async () => expect(await browser.text("/")).toBe(`Visit ${visit}\n`));
     } finally {
       await end(app);
     }

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { inspect } from "node:util";
-import type { Change, Key, NewRecord } from "@lanai/session";
+import type { Change, Key, NewRecord } from "@lanai/session/store";
 import type { PostgresStoreOptions } from "@lanai/session-postgres";
 import type { Pool, PoolConfig } from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "../../session/test/http.ts";
 import { type Database, newTable, quietStore, startDatabase } from "./database.ts";
 import { heapUsed } from "./heap.ts";
@@ -82,13 +83,10 @@ const locked = async (): Promise<AsyncDisposable> => {
 };
 
 const waitingForLock = () =>
-  vi.waitFor(
-    async () => {
-      const { rows } = await admin.query("SELECT pid FROM pg_locks WHERE NOT granted");
-      expect(rows).not.toHaveLength(0);
-    },
-    { timeout: 3000 },
-  );
+  until(async () => {
+    const { rows } = await admin.query("SELECT pid FROM pg_locks WHERE NOT granted");
+    expect(rows).not.toHaveLength(0);
+  });
 
 const newRecord = (record: Partial<NewRecord> = {}): NewRecord => ({
   operation: randomUUID(),
@@ -159,10 +157,8 @@ describe("a server that is frozen", () => {
     const at = await opened(database.pool(), { storeTimeout: 300 });
     const browser = await visitor(at);
     await database.server.freeze();
-    const start = performance.now();
-    const response = await browser.get("/read");
-    expect(performance.now() - start).toBeLessThan(2000);
-    expectUnavailable(response);
+    // Nothing but the time-out can end this while the server stands still.
+    expectUnavailable(await browser.get("/read"));
     database.server.thaw();
     expect(await browser.text("/read")).toBe("ada: 0");
   });
@@ -182,7 +178,7 @@ describe("a server that is frozen", () => {
         expectUnavailable(answer);
         await answer.text();
       }
-      await vi.waitFor(() => expect(pool.waitingCount).toBeLessThan(100), { timeout: 5000 });
+      await until(() => expect(pool.waitingCount).toBeLessThan(100));
       return heapUsed();
     };
     const first = await round();
@@ -192,8 +188,8 @@ describe("a server that is frozen", () => {
     expect(last - first).toBeLessThan(8_000_000);
 
     database.server.thaw();
-    await vi.waitFor(async () => expect(await browser.text("/read")).toBe("ada: 0"), 5000);
-    await vi.waitFor(() => expect(pool.waitingCount).toBe(0), 5000);
+    await until(async () => expect(await browser.text("/read")).toBe("ada: 0"));
+    await until(() => expect(pool.waitingCount).toBe(0));
   });
 
   test("is waited for by as many as maxWaiting, and the others are refused at once", async () => {
@@ -204,9 +200,11 @@ describe("a server that is frozen", () => {
     const causes = at.errors.map(({ cause }) => String(cause));
     const told = (what: string) => causes.filter((cause) => cause.includes(what));
     expect(told("no answer within 300 ms")).toHaveLength(20);
-    expect(told("PostgreSQL owes 20 answers, and maxWaiting allows no more")).toHaveLength(30);
+    expect(
+      told("20 replies of PostgreSQL are outstanding: that is the limit maxWaiting"),
+    ).toHaveLength(30);
     database.server.thaw();
-    await vi.waitFor(async () => expect(await browser.text("/read")).toBe("ada: 0"), 5000);
+    await until(async () => expect(await browser.text("/read")).toBe("ada: 0"));
   });
 });
 
@@ -249,6 +247,19 @@ describe("a pool", () => {
     expect(await browser.text("/read")).toBe("ada: 0");
   });
 
+  test("that many stores use gets one listener for each new connection", async () => {
+    const pool = database.pool();
+    for (let n = 0; n < 20; n++) quietStore(pool, { table });
+    const counts: number[] = [];
+    pool.on("connect", (client) => void counts.push(client.listenerCount("error")));
+    await pool.query("SELECT 1");
+    const one = database.pool();
+    quietStore(one, { table });
+    one.on("connect", (client) => void counts.push(client.listenerCount("error")));
+    await one.query("SELECT 1");
+    expect(counts[0]).toBe(counts[1]);
+  });
+
   test("whose idle connections end goes on with new ones, also if the app doesn't listen", async () => {
     const at = await opened(database.pool());
     const browser = await visitor(at);
@@ -258,7 +269,7 @@ describe("a pool", () => {
       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state = 'idle'`,
     );
     expect(rowCount).toBeGreaterThan(0);
-    await vi.waitFor(async () => expect(await browser.text("/read")).toBe("ada: 0"), 5000);
+    await until(async () => expect(await browser.text("/read")).toBe("ada: 0"));
   });
 
   test("whose connection ends during a commit: 503, and the next one is new", async () => {
@@ -297,7 +308,7 @@ describe("a session that another transaction holds", () => {
     await using _lock = await locked();
     expect(await browser.text("/read")).toBe("ada: 0");
     expectUnavailable(await browser.get("/set?n=2"));
-    await vi.waitFor(async () => expect(await browser.text("/read")).toBe("ada: 0"), 5000);
+    await until(async () => expect(await browser.text("/read")).toBe("ada: 0"));
   });
 });
 

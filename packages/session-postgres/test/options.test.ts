@@ -8,14 +8,18 @@ test.each([
   [{ table: "a.b.c" }, RangeError, "table must be"],
   [{ table: "" }, RangeError, 'got ""'],
   [{ table: "a".repeat(41) }, RangeError, "at most 40 characters"],
-  [{ table: 5 }, TypeError, "table must be a string, got number"],
+  [
+    { table: 5 },
+    TypeError,
+    'table must be "name" or "schema.name" of a-z, 0-9 and _, at most 40 characters, got 5',
+  ],
   [{ prepare: 1 }, TypeError, "prepare must be a boolean, got number"],
-  [{ sweepInterval: 999 }, RangeError, "from 1000 to 86400000, or Infinity, got 999"],
+  [{ sweepInterval: 999 }, RangeError, "from 1000 to 86400000 or Infinity, got 999"],
   [{ sweepInterval: 86_400_001 }, RangeError, "got 86400001"],
-  [{ sweepInterval: "1m" }, RangeError, "got 1m"],
+  [{ sweepInterval: "1m" }, TypeError, "got string"],
   [{ maxWaiting: 0 }, RangeError, "maxWaiting must be an integer from 1, got 0"],
   [{ maxWaiting: Infinity }, RangeError, "got Infinity"],
-  [{ maxWaiting: "1000" }, RangeError, "got 1000"],
+  [{ maxWaiting: "1000" }, TypeError, "got string"],
   [{ ttl: 5 }, TypeError, "options are table, prepare, sweepInterval, maxWaiting"],
   [null, TypeError, "the options must be an object"],
 ])("the options %o are refused", (options, type, message) => {
@@ -32,7 +36,9 @@ test("the longest names are accepted", () => {
 });
 
 test.each([undefined, null, {}, "postgres://localhost"])("a pool that is %o is refused", (pool) => {
-  expect(() => postgresStore(pool as unknown as Pool)).toThrow("pool must be a Pool of pg");
+  expect(() => postgresStore(pool as unknown as Pool)).toThrow(
+    "postgresStore: the first argument must be a Pool of pg, got",
+  );
 });
 
 test("a store keeps no process alive, and lets go of the pool when it is closed", () => {

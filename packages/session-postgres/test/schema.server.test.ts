@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { NewRecord } from "@lanai/session";
+import type { NewRecord } from "@lanai/session/store";
 import { type PostgresPool, postgresStore } from "@lanai/session-postgres";
 import type { Pool } from "pg";
 import {
@@ -14,6 +14,8 @@ import {
   test,
   vi,
 } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
+import { captureWarnings } from "../../../scripts/testing/warnings.ts";
 import { age, type Database, fill, newTable, quietStore, startDatabase } from "./database.ts";
 
 const MINUTE = 60_000;
@@ -74,6 +76,26 @@ describe("migrate", () => {
           status: other === n ? "live" : "none",
         });
       }
+    }
+  });
+});
+
+describe("the format", () => {
+  test("is in a comment of the table, and tables of a later one are refused", async () => {
+    const store = quietStore(pool, { table });
+    await store.migrate();
+    const commentOf = async () => {
+      const query = "SELECT obj_description(to_regclass($1)) AS comment";
+      return (await pool.query<{ comment: string }>(query, [table])).rows[0]?.comment;
+    };
+    expect(await commentOf()).toBe("@lanai/session-postgres, format 1");
+    await pool.query(`COMMENT ON TABLE ${table} IS '@lanai/session-postgres, format 2'`);
+    await expect(store.migrate()).rejects.toThrow(/format 2, of a later version/);
+    expect(await commentOf()).toBe("@lanai/session-postgres, format 2");
+    // As a table from before it had the comment, or with one of the app's.
+    for (const comment of ["NULL", "'sessions of the shop'"]) {
+      await pool.query(`COMMENT ON TABLE ${table} IS ${comment}`);
+      await store.migrate();
     }
   });
 });
@@ -230,13 +252,13 @@ describe("sweep", () => {
     vi.advanceTimersByTime(59_999);
     expect(await count(table)).toBe(3);
     vi.advanceTimersByTime(1);
-    await vi.waitFor(async () => expect(await count(table)).toBe(0), 5000);
+    await until(async () => expect(await count(table)).toBe(0));
     store.close();
     expect(vi.getTimerCount()).toBe(0);
   });
 
   test("that fails by itself is a warning, once until one succeeds", async () => {
-    const warn = vi.spyOn(process, "emitWarning").mockReturnValue();
+    const warnings = captureWarnings();
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
     const sweeping = database.pool({ max: 1 });
     const store = postgresStore(sweeping, { table, sweepInterval: 1000 });
@@ -246,19 +268,18 @@ describe("sweep", () => {
       for (let round = 0; round < count; round++) {
         const before = released.mock.calls.length;
         vi.advanceTimersByTime(1000);
-        await vi.waitFor(() => expect(released.mock.calls.length).toBeGreaterThan(before), 5000);
+        await until(() => expect(released.mock.calls.length).toBeGreaterThan(before));
         await new Promise(setImmediate);
       }
     };
     await rounds(2);
-    expect(warn.mock.calls).toEqual([[expect.stringContaining("call `await store.migrate()`")]]);
+    expect(warnings).toEqual([expect.stringContaining("call `await store.migrate()`")]);
     await store.migrate();
     await rounds(1);
     await pool.query(`DROP TABLE ${table}`);
     await rounds(2);
-    expect(warn).toHaveBeenCalledTimes(2);
+    expect(warnings).toHaveLength(2);
     store.close();
-    warn.mockRestore();
   });
 });
 

@@ -1,3 +1,4 @@
+import { isPaged } from "@lanai/session/store";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Browser } from "../../session/test/http.ts";
@@ -36,6 +37,10 @@ const statementsOf = async (work: () => Promise<unknown>): Promise<number> => {
 };
 
 const opened = () => site({ store: quietStore(pool, { table }) });
+
+test("the store can go through all of its sessions", () => {
+  expect(isPaged(quietStore(pool, { table }))).toBe(true);
+});
 
 test("a visitor without a session costs no statement", async () => {
   await using at = await opened();

@@ -1,12 +1,19 @@
-import { afterAll } from "vitest";
-import { twoProcesses } from "../../session/test/two-processes/cases.ts";
+import { storeProcesses } from "@lanai/session/testing";
+import { afterAll, test } from "vitest";
+import { seed } from "../../../scripts/testing/chance.ts";
+import { leastRounds } from "../../../scripts/testing/rounds.ts";
 import { type Database, quietStore, startDatabase } from "./database.ts";
 
 let database: Database;
 
-twoProcesses({
+afterAll(() => database[Symbol.asyncDispose]());
+
+storeProcesses({
   name: "PostgreSQL",
-  async prepare() {
+  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  after: afterAll,
+  ...{ rounds: leastRounds, seed },
+  async store() {
     database = await startDatabase({ fsync: "off" });
     await quietStore(database.pool()).migrate();
     return {
@@ -15,5 +22,3 @@ twoProcesses({
     };
   },
 });
-
-afterAll(() => database[Symbol.asyncDispose]());

@@ -8,12 +8,12 @@ interface Gathering<Answer> {
 /** Gathers what is asked for in one turn of the event loop, and asks for it in one go. */
 export class Batch<Answer> {
   readonly #limit: number;
-  readonly #ask: (names: readonly string[]) => Promise<readonly Answer[]>;
+  readonly #load: (names: readonly string[]) => Promise<readonly Answer[]>;
   #gathering: Gathering<Answer> | undefined;
 
-  constructor(limit: number, ask: (names: readonly string[]) => Promise<readonly Answer[]>) {
+  constructor(limit: number, load: (names: readonly string[]) => Promise<readonly Answer[]>) {
     this.#limit = limit;
-    this.#ask = ask;
+    this.#load = load;
   }
 
   async get(name: string): Promise<Answer> {
@@ -28,7 +28,7 @@ export class Batch<Answer> {
     const names: string[] = [];
     const answers = endOfTurn().then(() => {
       if (this.#gathering?.names === names) this.#gathering = undefined;
-      return this.#ask(names);
+      return this.#load(names);
     });
     return { names, answers };
   }

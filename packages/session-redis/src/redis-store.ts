@@ -1,100 +1,186 @@
 import {
+  type Async,
   type Change,
   type CommitResult,
   type Ended,
   type IndexedStore,
   type Key,
-  knownOptions,
-  type Loaded,
-  type NewRecord,
+  type OwnerLimit,
+  type PagedStore,
+  REMEMBERED_FOR,
   SessionError,
   type SessionRecord,
-} from "@lanai/session";
+  sessionLimitError,
+  tryAgain,
+  undamaged,
+} from "@lanai/session/store";
 import { Batch } from "./batch.ts";
 import { Connection, type RedisClient, withoutSecrets } from "./connection.ts";
-import { DESTROY, ENLIST_ONE, FORGET, LIST, LOAD, WRITE } from "./scripts.ts";
+import { checkArguments, type RedisStoreOptions } from "./options.ts";
+import { pagesOf } from "./pages.ts";
+import { isPlace, type Place, readPlaces, textOf } from "./places.ts";
+import { LOAD, LOAD_SOME } from "./read-scripts.ts";
+import { damaged, isDamaged, ownersIn, parsed, recordOf, refuseDamaged } from "./rows.ts";
+import { DESTROY, ENDED, ENLIST_ONE, FORGET, LIST, ONCE, RESERVE, WRITE } from "./scripts.ts";
+import { inTurns, isTexts, partsOf } from "./turns.ts";
 
-export interface RedisStoreOptions {
-  /**
-   * What the store's keys begin with, so that several apps can share one Redis. No braces: on a
-   * cluster they say where a key is. Default: `lanai:`.
-   */
-  readonly prefix?: string;
-  /**
-   * How many answers of Redis may be waited for. While it hangs, what comes beyond is refused at
-   * once, and doesn't fill this process's memory. An integer from 100. Default: 10,000.
-   */
-  readonly maxWaiting?: number;
-}
+/** A store in Redis or Valkey: standalone, behind Sentinel, or a cluster. */
+export interface RedisStore extends Async<IndexedStore & PagedStore> {}
 
-export interface RedisStore extends IndexedStore {
-  load(key: Key): Promise<Loaded>;
-  create(key: Key, record: NewRecord): Promise<Key>;
-  commit(key: Key, change: Change): Promise<CommitResult>;
-  destroy(key: Key): Promise<Ended | undefined>;
-  list(owner: string): Promise<readonly SessionRecord[]>;
-  destroyByPublicId(owner: string, publicId: string): Promise<Ended | undefined>;
-  destroyAll(owner: string, options?: { except?: string }): Promise<readonly Ended[]>;
-}
-
-/** How many sessions are asked for at once. */
-const AT_ONCE = 100;
-/** How many in one command: with more, Redis and this process would wait for each other in turn. */
+/**
+ * The number of keys in one command: with more, Redis and this process would wait for each other in
+ * turn.
+ */
 const IN_ONE = 16;
 /** Owners may change while they are listed: then it is tried again. */
 const ATTEMPTS = 16;
 
-const NO_OWNERS: ReadonlySet<string> = new Set();
+/** The time for which a place that a sign-in has reserved on a cluster counts, in milliseconds. */
+const RESERVED_FOR = 10_000;
+
+const NOT_FOUND = { record: undefined, isMoved: false };
 
 /**
  * Keeps sessions in Redis 6.2 or later (or Valkey, which has the same commands and is not tested),
  * by a client of ioredis that the app has made: standalone, by Sentinel, or a cluster.
  *
- * A load, a create, a commit and a destroy are one round trip each. On a cluster a change that gives
- * a session an owner takes three; and one of the others, about once in the session's idle time.
+ * A load, a create, a commit and a destroy are one round trip each. On a cluster a change that
+ * gives a session an owner takes three; and one of the others, about once in the session's idle
+ * time.
  *
  * Expiry is Redis's own, by its clock. Its `maxmemory-policy` must be `noeviction`: any other ends
- * sessions that are in use, and takes owners' lists away.
+ * sessions that are in use, and removes owners' lists.
  *
  * @throws {TypeError | RangeError} for an option that is unknown or out of range.
  */
-export const redisStore = (redis: RedisClient, options: RedisStoreOptions = {}): RedisStore => {
-  checkOptions(redis, options);
+export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}): RedisStore {
+  checkArguments(redis, options);
   const { prefix = "lanai:", maxWaiting = 10_000 } = options;
   const connection = new Connection(redis, maxWaiting);
 
+  const run: Connection["run"] = async (...call) => {
+    try {
+      return await connection.run(...call);
+    } catch (error) {
+      throw failure(error);
+    }
+  };
+
   const listOf = (owner: string) => `${prefix}owner:${owner}`;
 
-  /** Takes three steps if owners' lists are in other slots: tried, listed, done. */
-  const write = async (name: string, args: readonly string[], renewTo?: string) => {
-    const keys = renewTo === undefined ? [prefix + name] : [prefix + name, prefix + renewTo];
+  /**
+   * Takes three steps if owners' lists are in other slots: tried, listed, done. If the sessions of an
+   * owner are limited, the second step also reserves a place, and ends what is too much.
+   */
+  const write = async (
+    name: string,
+    args: readonly string[],
+    { operation, renewTo, limitOwner }: Pick<Change, "operation" | "renewTo" | "limitOwner">,
+  ): Promise<Written> => {
+    const keys = [prefix + name];
+    if (renewTo !== undefined) keys.push(prefix + nameOf(renewTo));
     let enlisted = connection.isCluster ? "" : "here";
+    let place: Place | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const reply = await connection.run(WRITE, keys, name, enlisted, ...args);
-      const [status, text = "", publicId = ""] = reply as [string, string?, string?];
-      if (status === "taken") throw keyTaken();
-      if (status !== "enlist") return reply as Written;
+      const reply = (await run(WRITE, keys, name, enlisted, ...args).catch((error) => {
+        if (limitOwner) tellLate(limitOwner, operation);
+        throw error;
+      })) as Written | Unwritten;
+      if (reply[0] !== "enlist") {
+        if (place) giveBack(place);
+        if (reply[0] === "taken") throw keyTaken();
+        if (reply[0] === "damaged") throw damaged();
+        if (reply[0] === "full") throw sessionLimitError(limitOwner?.limit ?? 0);
+        if (reply[0] === "saved") tell(limitOwner, reply[3]);
+        return reply;
+      }
+      const [, text, publicId] = reply;
       enlisted = text;
-      const [till, ...owners] = JSON.parse(text) as [number, ...string[]];
+      const [till, , ...owners] = JSON.parse(text) as [number, number, ...string[]];
+      const member = tagOf(name) + publicId;
       await Promise.all(
-        owners.map((owner) =>
-          connection.run(ENLIST_ONE, [listOf(owner)], tagOf(name) + publicId, `${till}`),
-        ),
+        owners.map(async (owner) => {
+          if (owner !== limitOwner?.owner) {
+            return run(ENLIST_ONE, [listOf(owner)], member, `${till}`);
+          }
+          place = { owner, member, operation };
+          return makeRoom(place, till, limitOwner);
+        }),
       );
     }
     throw new Error("redisStore: the owners of a session changed again and again");
   };
 
-  /** The names of an owner's sessions; some may have ended, or have another owner by now. */
-  const membersOf = async (owner: string) =>
-    (await connection.run(LIST, [listOf(owner)])) as string[];
+  /** Reserves a place for a sign-in on a cluster, after those that have reserved one before. */
+  const makeRoom = async (place: Place, till: number, limitOwner: OwnerLimit): Promise<void> => {
+    const { owner, member, operation } = place;
+    const list = [listOf(owner)];
+    const reply = await run(RESERVE, list, member, `${till}`, textOf(place));
+    const { members, places, now } = readPlaces(owner, reply as string[]);
+    const known = new Set([...members, ...places.map((other) => other.member)]);
+    known.delete(member);
+    if (known.size < limitOwner.limit) return;
+    const others: { member: string; seenAt: number; signIn?: string }[] = [];
+    await inTurns(members, async (other) => {
+      if (other === member) return;
+      const found = await findOf(owner, other);
+      if (found) others.push({ member: other, seenAt: found === "damaged" ? 0 : found.seenAt });
+    });
+    const living = new Set(others.map((other) => other.member));
+    for (const { reservedAt, ...other } of places) {
+      if (other.member === member || living.has(other.member)) continue;
+      // The newest of all: their sessions begin after those that live already.
+      if (reservedAt > now - RESERVED_FOR) {
+        others.push({ member: other.member, seenAt: Infinity, signIn: other.operation });
+        continue;
+      }
+      // Whoever has reserved it is gone, or too late from now on.
+      const late = await end(handleOf(other.member), operation, owner, other.operation);
+      tellAll(limitOwner, late ? [late] : []);
+      giveBack(other);
+    }
+    const excess = others.length + 1 - limitOwner.limit;
+    if (excess <= 0) return;
+    if (limitOwner.overflow === "refuse") {
+      giveBack(place);
+      throw sessionLimitError(limitOwner.limit);
+    }
+    const due = others.sort((a, b) => a.seenAt - b.seenAt || 0).slice(0, excess);
+    const ended: Ended[] = [];
+    await inTurns(due, async (other) => {
+      const one = await end(handleOf(other.member), operation, owner, other.signIn);
+      if (one) ended.push(one);
+    });
+    tellAll(limitOwner, ended);
+  };
 
-  const loadAll = async (names: readonly string[]): Promise<readonly Answer[]> => {
-    const keys = names.map((name) => prefix + name);
-    const reply = await connection.run(LOAD, keys, ...names);
+  /** Asks what a sign-in has ended whose answer didn't come. */
+  const tellLate = (limitOwner: OwnerLimit, operation: string): void => {
+    const ask = () => connection.run(ENDED, [`${prefix}ended:${operation}`]);
+    const asking = ask().catch(() => tryAgain(ask));
+    void asking.then((json) => tell(limitOwner, json as string | null | undefined));
+  };
+
+  /** Gives a place back without waiting: one that isn't given back counts for as long as any. */
+  const giveBack = (place: Place): void => {
+    connection.run(FORGET, [listOf(place.owner)], textOf(place)).catch(() => {});
+  };
+
+  /** The names of an owner's sessions; some may have ended, or have another owner by now. */
+  const membersOf = async (owner: string) => {
+    const members = (await run(LIST, [listOf(owner)])) as string[];
+    return members.filter((member) => !isPlace(member));
+  };
+
+  const answersOf = (reply: unknown): readonly Answer[] => {
     const [now, ...answers] = reply as [number, ...Answer["fields"][]];
     // A client with `stringNumbers` makes a string of the number.
     return answers.map((fields) => ({ fields, now: Number(now) }));
+  };
+
+  const loadAll = async (names: readonly string[]): Promise<readonly Answer[]> => {
+    const keys = names.map((name) => prefix + name);
+    return answersOf(await connection.run(LOAD, keys, ...names));
   };
 
   const loadOne = async (name: string) => (await loadAll([name]))[0] as Answer;
@@ -102,17 +188,58 @@ export const redisStore = (redis: RedisClient, options: RedisStoreOptions = {}):
 
   const find = async (name: string) => {
     // One command reaches one slot of a cluster: there the sessions are asked for one by one.
-    const { fields, now } = connection.isCluster ? await loadOne(name) : await loads.get(name);
-    if (!Array.isArray(fields)) throw withoutSecrets(fields);
+    return found(connection.isCluster ? await loadOne(name) : await loads.get(name));
+  };
+
+  const found = ({ fields, now }: Answer) => {
+    if (!Array.isArray(fields)) throw failure(fields);
     return { record: recordOf(fields), isMoved: fields.at(-2) === ">", now };
   };
 
-  const end = async (name: string, owner?: string): Promise<Ended | undefined> => {
-    const args = owner === undefined ? [name] : [name, owner];
-    const reply = await connection.run(DESTROY, [prefix + name], ...args);
+  /** Finds many sessions, in the order of their names, with all of their entries or some. */
+  const findAll = async (names: readonly string[], entries?: ReadonlySet<string>) => {
+    const load = entries
+      ? async (keys: readonly string[], part: readonly string[]) =>
+          answersOf(await run(LOAD_SOME, keys, ...part, ...entries))
+      : async (keys: readonly string[], part: readonly string[]) =>
+          answersOf(await run(LOAD, keys, ...part));
+    const parts = partsOf(names, connection.isCluster ? 1 : IN_ONE);
+    const answers = await inTurns(parts, (part) =>
+      load(
+        part.map((name) => prefix + name),
+        part,
+      ),
+    );
+    // A damaged record hides no other.
+    return answers.flat().map((answer) => undamaged([answer], found)[0] ?? NOT_FOUND);
+  };
+
+  /** The session of an owner that a member of the owner's list leads to. One damaged record hides no other. */
+  const findOf = async (owner: string, member: string) => {
+    try {
+      const { record } = await find(handleOf(member));
+      return record?.owners.has(owner) ? record : undefined;
+    } catch (error) {
+      if (isDamaged(error)) return "damaged";
+      throw error;
+    }
+  };
+
+  /** @param signIn - The operation of a sign-in that may be about to make the session the owner's. */
+  const end = async (
+    name: string,
+    operation = "",
+    owner?: string,
+    signIn?: string,
+  ): Promise<Ended | undefined> => {
+    const args = [name, operation, owner, signIn].filter((arg) => arg !== undefined);
+    const reply = await run(DESTROY, [prefix + name], ...args).catch((error) => {
+      // Nothing of the store's, so there is nothing to end.
+      if (!isDamaged(error)) throw error;
+    });
     if (!reply) return undefined;
     const [publicId, owned] = reply as [string, string];
-    const ended = { publicId, owners: ownersOf(owned) };
+    const ended = { publicId, owners: ownersIn(owned) };
     // Only tidiness: the lists are asked for the living, and forget by themselves in time.
     for (const one of ended.owners) {
       connection.run(FORGET, [listOf(one)], tagOf(name) + publicId).catch(() => {});
@@ -120,71 +247,118 @@ export const redisStore = (redis: RedisClient, options: RedisStoreOptions = {}):
     return ended;
   };
 
+  /** Keeps what an operation is to do, and resolves to what that was the first time. */
+  const once = async <T>(
+    plan: T,
+    operation: string | undefined,
+    isPlan: (it: unknown) => it is T,
+  ): Promise<T> => {
+    if (operation === undefined) return plan;
+    const key = `${prefix}ends:${operation}`;
+    try {
+      const first = await run(ONCE, [key], JSON.stringify(plan), `${REMEMBERED_FOR}`);
+      const it = parsed(first as string);
+      return isPlan(it) ? it : refuseDamaged();
+    } catch (error) {
+      // A full memory remembers nothing more, but a sign-out must not fail for it.
+      if (!/\bOOM\b/.test((error as Error).message)) throw error;
+      return plan;
+    }
+  };
+
+  /** A repeat ends what was due the first time, and nothing that began since. */
+  const endAll = async (
+    owner: string,
+    isDue: (publicId: string) => boolean,
+    operation: string | undefined,
+  ): Promise<Ended[]> => {
+    const members = (await membersOf(owner)).filter((member) => isDue(publicIdOf(member)));
+    const due = await once(members, operation, isTexts);
+    const ended = await inTurns(due, (member) => end(handleOf(member), operation, owner));
+    return ended.filter((it) => it !== undefined);
+  };
+
   return {
+    limitsOwners: true,
+
     async load(key) {
       const { record, isMoved, now } = await find(nameOf(key));
       if (!record) return { status: "none" };
       return isMoved ? { status: "renewed" } : { status: "live", record, now };
     },
 
-    async create(key, { operation, publicId, values, owners, idle, absolute }) {
-      const change = { operation, set: values, addOwners: owners, idle, absolute };
-      await write(nameOf(key), changeArgs(change, publicId));
+    async create(key, { publicId, values, owners, ...given }) {
+      const change = { ...given, set: values, addOwners: owners };
+      await write(nameOf(key), changeArgs(change, publicId), change);
       return key;
     },
 
     async commit(key, change) {
-      const renewTo = change.renewTo === undefined ? undefined : nameOf(change.renewTo);
-      const [status, detail] = await write(nameOf(key), changeArgs(change), renewTo);
-      switch (status) {
-        case "saved":
-          return { status, key: keyOf(detail) };
-        case "conflict":
-          return { status, record: recordOf(detail) as SessionRecord };
-        default:
-          return { status };
-      }
+      return resultOf(await write(nameOf(key), changeArgs(change), change));
     },
 
-    destroy: (key) => end(nameOf(key)),
+    destroy: (key, operation) => end(nameOf(key), operation),
 
-    async list(owner) {
-      const found: SessionRecord[] = [];
-      await inTurns(await membersOf(owner), async (member) => {
-        const { record } = await find(handleOf(member));
-        if (record?.owners.has(owner)) found.push(record);
-      });
-      return found;
+    async list(owner, { entries } = {}) {
+      const handles = (await membersOf(owner)).map(handleOf);
+      const all = await findAll(handles, entries);
+      return all.flatMap(({ record }) => (record?.owners.has(owner) ? [record] : []));
     },
 
-    async destroyByPublicId(owner, publicId) {
-      const members = await membersOf(owner);
-      const member = members.find((it) => publicIdOf(it) === publicId);
-      return member === undefined ? undefined : end(handleOf(member), owner);
+    async commitByPublicId(owner, publicId, change) {
+      // The first two characters of a session's key never change.
+      const member =
+        change.renewTo === undefined
+          ? (await membersOf(owner)).find((it) => publicIdOf(it) === publicId)
+          : change.renewTo.slice(0, 2) + publicId;
+      if (member === undefined) return { status: "gone" };
+      const args = changeArgs(change, "", owner);
+      return resultOf(await write(handleOf(member), args, change));
     },
 
-    async destroyAll(owner, { except } = {}) {
-      const ended: Ended[] = [];
-      const members = await membersOf(owner);
-      const due = members.filter((member) => publicIdOf(member) !== except);
-      await inTurns(due, async (member) => {
-        const session = await end(handleOf(member), owner);
-        if (session) ended.push(session);
-      });
+    async destroyByPublicId(owner, publicId, operation) {
+      const [ended] = await endAll(owner, (it) => it === publicId, operation);
       return ended;
     },
+
+    destroyAll: (owner, { except, operation } = {}) =>
+      endAll(owner, (publicId) => publicId !== except, operation),
+
+    ...pagesOf({ connection, prefix, findAll, once, end }),
   };
-};
+}
+
+function resultOf([status, detail, old]: Written): CommitResult {
+  switch (status) {
+    case "saved":
+      return { status, key: keyOf(detail), ...(old && { renewed: true }) };
+    case "conflict":
+      return { status, record: recordOf(detail) as SessionRecord };
+    default:
+      return { status };
+  }
+}
 
 interface Answer {
   readonly fields: string[] | Error;
   readonly now: number;
 }
 
+/**
+ * The result of a write: with `saved` the key, whether it is an old one, and the ended sessions, as
+ * JSON.
+ */
 type Written =
-  | readonly ["saved", string]
-  | readonly ["conflict", string[]]
-  | readonly ["gone" | "renewed", undefined?];
+  | readonly ["saved", string, "renewed" | "", string?]
+  | readonly ["conflict", string[], undefined?]
+  | readonly ["gone" | "renewed", undefined?, undefined?];
+
+type Unwritten =
+  | readonly ["taken"]
+  | readonly ["full"]
+  | readonly ["damaged"]
+  /** It waits until owners' lists hold the session: till when, since when, and which, as JSON. */
+  | readonly ["enlist", string, string];
 
 // The names of a session: `ab.…` is its key, `{ab}.…` the same in Redis, `{ab}:public` its handle
 // there, and `abpublic` a member of its owners' lists.
@@ -194,10 +368,10 @@ const tagOf = (name: string) => name.slice(1, 3);
 const handleOf = (member: string) => `{${member.slice(0, 2)}}:${member.slice(2)}`;
 const publicIdOf = (member: string) => member.slice(2);
 
-/** What a change is to the script, behind the key and the lists. */
-const changeArgs = (change: Change, publicId = ""): string[] => {
+/** Returns a change as the script's arguments, after the key and the lists. */
+function changeArgs(change: Change, publicId = "", owner?: string): string[] {
   const { operation, set, delete: deleted, expect, touch, restart, idle, absolute } = change;
-  const { renewTo, addOwners, removeOwners } = change;
+  const { renewTo, userChanged, addOwners, removeOwners, limitOwner } = change;
   const present: string[] = [];
   const absent: string[] = [];
   for (const [name, text] of expect ?? []) {
@@ -206,79 +380,38 @@ const changeArgs = (change: Change, publicId = ""): string[] => {
   }
   const args = [operation, publicId, touch ? "1" : "", restart ? "1" : ""];
   args.push(idle === undefined ? "" : `${idle}`, absolute === undefined ? "" : `${absolute}`);
-  args.push(renewTo === undefined ? "" : nameOf(renewTo));
+  args.push(renewTo === undefined ? "" : nameOf(renewTo), userChanged ? "1" : "");
   const entries = set ? [...set].flat() : [];
-  for (const list of [entries, deleted, present, absent, addOwners, removeOwners]) {
+  const whose = owner === undefined ? [] : [owner];
+  for (const list of [entries, deleted, present, absent, addOwners, removeOwners, whose]) {
     const items = list ? [...list] : [];
     args.push(`${items.length}`, ...items);
   }
+  if (limitOwner) args.push(limitOwner.owner, `${limitOwner.limit}`, limitOwner.overflow);
   return args;
-};
+}
 
-const recordOf = (fields: readonly string[]): SessionRecord | undefined => {
-  let state: string | undefined;
-  let owners = NO_OWNERS;
-  let isOurs = fields.length === 0;
-  const values = new Map<string, string>();
-  for (let n = 0; n < fields.length; n += 2) {
-    const [name, text] = [fields[n] as string, fields[n + 1] as string];
-    switch (name) {
-      case "m":
-        state = text;
-        break;
-      case "o":
-        owners = ownersOf(text);
-        break;
-      case "r":
-      case ">":
-        isOurs = true;
-        break;
-      default:
-        values.set(name.slice(1), text);
-    }
-  }
-  if (!isOurs) throw new Error("redisStore: a session's key holds something else");
-  if (state === undefined) return undefined;
-  const [createdAt, startedAt, seenAt, idle, absolute, ...publicId] = state.split(" ");
-  return {
-    publicId: publicId.join(" "),
-    values,
-    owners,
-    createdAt: Number(createdAt),
-    startedAt: Number(startedAt),
-    seenAt: Number(seenAt),
-    idle: Number(idle),
-    absolute: Number(absolute),
-  };
-};
+function tellAll(limitOwner: OwnerLimit | undefined, ended: readonly Ended[]): void {
+  if (ended.length > 0) limitOwner?.onEnded?.(ended);
+}
 
-const ownersOf = (json: string): ReadonlySet<string> => {
-  const [, ...owners] = JSON.parse(json) as [number, ...string[]];
-  return new Set(owners);
-};
+function tell(limitOwner: OwnerLimit | undefined, json: string | null | undefined): void {
+  const ended = parsed(json || "[]");
+  if (!Array.isArray(ended)) return;
+  tellAll(
+    limitOwner,
+    ended.flatMap((it) =>
+      isTexts(it) && it[0] !== undefined
+        ? [{ publicId: it[0], owners: ownersIn(it[1] ?? "") }]
+        : [],
+    ),
+  );
+}
 
-const inTurns = async <T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> => {
-  for (let n = 0; n < items.length; n += AT_ONCE) {
-    await Promise.all(items.slice(n, n + AT_ONCE).map(work));
-  }
-};
+/** Returns the error that a call rejects with: a key of another type is no outage. */
+function failure(error: unknown): Error {
+  const plain = withoutSecrets(error);
+  return plain.message.startsWith("WRONGTYPE") ? damaged() : plain;
+}
 
 const keyTaken = () => new SessionError("ERR_SESSION_KEY_TAKEN", "redisStore: the key is in use");
-
-const checkOptions = (redis: RedisClient, options: RedisStoreOptions): void => {
-  if (typeof redis?.call !== "function" || typeof redis.isCluster !== "boolean") {
-    throw new TypeError("redisStore: the first argument must be a Redis or a Cluster of ioredis");
-  }
-  knownOptions("redisStore", options, ["prefix", "maxWaiting"]);
-  const { prefix = "", maxWaiting = AT_ONCE } = options;
-  if (typeof prefix !== "string" || /[{}]/.test(prefix)) {
-    throw new TypeError(
-      `redisStore: prefix must be a string without braces, got ${JSON.stringify(prefix)}`,
-    );
-  }
-  if (!Number.isSafeInteger(maxWaiting) || maxWaiting < AT_ONCE) {
-    throw new RangeError(
-      `redisStore: maxWaiting must be an integer from ${AT_ONCE}, got ${maxWaiting}`,
-    );
-  }
-};

@@ -15,10 +15,11 @@ local function past(time) return string.format('%.0f', time - ms) end
 
 for key in pairs(keys) do
   local left = redis.call('PTTL', key)
-  if redis.call('TYPE', key).ok == 'zset' then
+  local kind = redis.call('TYPE', key).ok
+  if kind == 'zset' then
     local members = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
     for n = 1, #members, 2 do redis.call('ZINCRBY', key, -ms, members[n]) end
-  else
+  elseif kind == 'hash' then
     local state, operations, owned = unpack(redis.call('HMGET', key, 'm', 'r', 'o'))
     if state then
       redis.call('HSET', key, 'm', (string.gsub(state, '^(%d+) (%d+) (%d+)', function(a, b, c)
@@ -42,7 +43,7 @@ end
 
 /** On the one server, or each node of a cluster. */
 export async function advance(
-  servers: readonly RedisServer[],
+  servers: readonly Pick<RedisServer, "port">[],
   prefix: string,
   ms: number,
 ): Promise<void> {
@@ -51,4 +52,18 @@ export async function advance(
     await redis.call("EVAL", SHIFT, "0", prefix, `${ms}`);
     redis.disconnect();
   }
+}
+
+/** Counts the keys under a prefix, on the one server or each node of a cluster. */
+export async function countKeys(
+  servers: readonly Pick<RedisServer, "port">[],
+  prefix: string,
+): Promise<number> {
+  let count = 0;
+  for (const { port } of servers) {
+    const redis = new Redis(port);
+    count += (await redis.keys(`*${prefix}*`)).length;
+    redis.disconnect();
+  }
+  return count;
 }

@@ -1,6 +1,6 @@
-import { afterAll } from "vitest";
+import { storeClocks } from "@lanai/session/testing";
+import { afterAll, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
-import { clocksApart } from "../../session/test/two-processes/clocks.ts";
 import { advance } from "./advance.ts";
 import type { Address } from "./open-store.ts";
 
@@ -9,9 +9,11 @@ let server: RedisServer;
 
 afterAll(() => server?.stop());
 
-clocksApart({
+storeClocks({
   name: "Redis",
-  async prepare() {
+  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  after: afterAll,
+  async store() {
     server = await startRedis();
     const options: Address = { port: server.port, prefix };
     return { module: new URL("./open-store.ts", import.meta.url).href, options };

@@ -1,9 +1,10 @@
 import { type RedisClient, type RedisStore, redisStore } from "@lanai/session-redis";
 import { Cluster } from "ioredis";
 import { Cluster as Cluster5 } from "ioredis5";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { RedisServer } from "../../../scripts/services/redis.ts";
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "../../session/test/http.ts";
 import { keyOf } from "../../session/test/site.ts";
 import { type App, startApp } from "./app.ts";
@@ -121,14 +122,11 @@ async function expectUnavailable(response: Response, from: App = app): Promise<v
 
 /** Waits until a request is answered as one would with the cluster in order. */
 const recovered = (browser: Browser, path: string) =>
-  vi.waitFor(
-    async () => {
-      const response = await browser.get(path);
-      expect(response.status).toBe(200);
-      return response;
-    },
-    { timeout: 20_000 },
-  );
+  until(async () => {
+    const response = await browser.get(path);
+    expect(response.status).toBe(200);
+    return response;
+  });
 
 const dataOf = async (browser: Browser) => (await browser.get("/read")).json();
 
@@ -163,7 +161,7 @@ describe("a node that was killed", () => {
     const { scripts } = proxyOf(0);
     const login = visitor.get(`/frozen?user=${user}`);
     // The load was one, the commit another.
-    await vi.waitFor(() => expect(proxyOf(0).scripts).toBe(scripts + 2));
+    await until(() => expect(proxyOf(0).scripts).toBe(scripts + 2));
     await nodeAt(0).kill();
     await expectUnavailable(await login);
     expect(visitor.cookie).toBe(cookie);

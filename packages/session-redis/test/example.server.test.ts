@@ -1,9 +1,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { startRedis } from "../../../scripts/services/redis.ts";
 import { freePort } from "../../../scripts/services/server-process.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "../../session/test/http.ts";
 
 test("the README's example keeps a visit through a restart of the app", async () => {
@@ -21,10 +22,7 @@ test("the README's example keeps a visit through a restart of the app", async ()
     });
     const ended = once(app, "exit");
     try {
-      await vi.waitFor(
-        async () => expect(await browser.text("/")).toBe(`Visit ${visit}\n`),
-        20_000,
-      );
+      await until(async () => expect(await browser.text("/")).toBe(`Visit ${visit}\n`));
     } finally {
       app.kill();
       await ended;

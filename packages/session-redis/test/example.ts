@@ -5,6 +5,8 @@ import Koa from "koa";
 
 const redis = new Redis(process.env.REDIS_URL ?? "redis://127.0.0.1:6379", {
   maxRetriesPerRequest: 1,
+  // After a failover under a living connection: connect again, and send the command again.
+  reconnectOnError: (error) => (error.message.includes("READONLY") ? 2 : false),
 });
 redis.on("error", (error) => console.error(`Redis: ${error.message}`));
 const sessions = createSessions({ store: redisStore(redis) });

@@ -1,8 +1,9 @@
-import type { Change, Key } from "@lanai/session";
+import type { Change, Key } from "@lanai/session/store";
 import { type RedisStore, redisStore } from "@lanai/session-redis";
 import { Cluster, Redis } from "ioredis";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { change, increment, newKey, record } from "./records.ts";
 
 const TAG = "cd";
@@ -82,7 +83,7 @@ async function whileMoving<T>(
     isDone = true;
   });
   try {
-    await vi.waitFor(async () => expect(isDone || (await retries()) > before).toBe(true));
+    await until(async () => expect(isDone || (await retries()) > before).toBe(true));
   } finally {
     await move.end();
   }
@@ -156,7 +157,8 @@ const works: Record<string, (it: Renewed) => [() => Promise<unknown>, () => Prom
 function updated(key: Key, at: Key): [() => Promise<unknown>, () => Promise<void>] {
   return [
     async () => {
-      expect(await store.commit(key, increment(0))).toEqual({ status: "saved", key: at });
+      const old = key === at ? {} : { renewed: true };
+      expect(await store.commit(key, increment(0))).toEqual({ status: "saved", key, ...old });
     },
     async () => expect(await countOf(at)).toBe("1"),
   ];

@@ -9,7 +9,7 @@ test.each([
   [{ prefix: 5 }, TypeError, "prefix must be a string without braces, got 5"],
   [{ maxWaiting: 99 }, RangeError, "maxWaiting must be an integer from 100, got 99"],
   [{ maxWaiting: Infinity }, RangeError, "got Infinity"],
-  [{ maxWaiting: "1000" }, RangeError, "got 1000"],
+  [{ maxWaiting: "1000" }, TypeError, "maxWaiting must be an integer from 100, got string"],
   [{ ttl: 5 }, TypeError, 'no option "ttl": its options are prefix, maxWaiting'],
   [null, TypeError, "the options must be an object"],
 ])("the options %o are refused", (options, type, message) => {

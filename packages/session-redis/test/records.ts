@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import type { Change, Key, NewRecord } from "@lanai/session";
+import type { Change, Key, NewRecord } from "@lanai/session/store";
 
 export const MINUTE = 60_000;
 

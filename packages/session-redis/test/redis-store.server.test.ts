@@ -1,9 +1,24 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { inspect } from "node:util";
-import { type RedisStore, redisStore } from "@lanai/session-redis";
-import { Redis } from "ioredis";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { createSessions } from "@lanai/session";
+import { isPaged } from "@lanai/session/store";
+import { type RedisStore, type RedisStoreEvent, redisStore } from "@lanai/session-redis";
+import { Redis, type RedisOptions } from "ioredis";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
+import { reported } from "../../../scripts/testing/reported.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { advance } from "./advance.ts";
 import { startProxy } from "./proxy.ts";
 import { change, increment, MINUTE, newKey, record } from "./records.ts";
@@ -42,6 +57,16 @@ const failureOf = (work: () => Promise<unknown>): Promise<Error> =>
     (error) => error,
   );
 
+test("goes through all sessions by SCAN, and never by KEYS", async () => {
+  expect(isPaged(store)).toBe(true);
+  for (let n = 0; n < 3; n++) await store.create(newKey(), record());
+  await redis.config("RESETSTAT");
+  expect(await createSessions({ store }).count()).toBe(3);
+  const stats = await redis.info("commandstats");
+  expect(stats).toContain("cmdstat_scan:");
+  expect(stats).not.toContain("cmdstat_keys:");
+});
+
 describe("loads that come together", () => {
   test("are one command for up to 16 of them", async () => {
     const keys = Array.from({ length: 150 }, () => newKey());
@@ -64,13 +89,13 @@ describe("loads that come together", () => {
       store.load(newKey()),
     ]);
     expect(one).toMatchObject({ value: { status: "live" } });
-    expect(other).toMatchObject({ reason: { message: expect.stringContaining("WRONGTYPE") } });
+    expect(other).toMatchObject({ reason: { code: "ERR_SESSION_DECODE" } });
     expect(third).toMatchObject({ value: { status: "none" } });
   });
 });
 
 describe("a key that holds something else", () => {
-  test("is an error to every call, and is left as it is", async () => {
+  test("is ERR_SESSION_DECODE to every call but a destroy, and is left as it is", async () => {
     const [key, other] = [newKey(), newKey()];
     await redis.set(inRedis(key), "a string");
     await store.create(other, record());
@@ -78,10 +103,12 @@ describe("a key that holds something else", () => {
       () => store.load(key),
       () => store.create(key, record()),
       () => store.commit(key, change({ touch: true })),
-      () => store.destroy(key),
       () => store.commit(other, change({ renewTo: key })),
     ];
-    for (const call of calls) expect((await failureOf(call)).message).toContain("WRONGTYPE");
+    for (const call of calls) {
+      expect(await failureOf(call)).toMatchObject({ code: "ERR_SESSION_DECODE" });
+    }
+    expect(await store.destroy(key)).toBe(undefined);
     expect(await redis.get(inRedis(key))).toBe("a string");
     expect(await store.load(other)).toMatchObject({ status: "live" });
   });
@@ -89,7 +116,9 @@ describe("a key that holds something else", () => {
   test("is an error also if it is another program's hash", async () => {
     const key = newKey();
     await redis.hset(inRedis(key), { user: "ada" });
-    expect((await failureOf(() => store.load(key))).message).toContain("something else");
+    expect(await failureOf(() => store.load(key))).toMatchObject({ code: "ERR_SESSION_DECODE" });
+    expect(await store.destroy(key)).toBe(undefined);
+    expect(await redis.hgetall(inRedis(key))).toEqual({ user: "ada" });
   });
 });
 
@@ -126,21 +155,34 @@ describe("scripts", () => {
 
 test("a user of an ACL may be held to what the README lists", async () => {
   const commands = [
-    ...["EVALSHA", "EVAL", "TIME", "EXISTS", "HGET", "HMGET", "HGETALL", "HKEYS", "HEXISTS"],
+    ...[
+      "EVALSHA",
+      "EVAL",
+      "TIME",
+      "SET",
+      "GET",
+      "EXISTS",
+      "HGET",
+      "HMGET",
+      "HGETALL",
+      "HKEYS",
+      "HEXISTS",
+    ],
     ...["HSET", "HDEL", "DEL", "RENAME", "PEXPIRE", "PEXPIREAT"],
-    ...["ZADD", "ZRANGE", "ZREM", "ZREMRANGEBYSCORE"],
+    ...["ZADD", "ZRANGE", "ZREM", "ZREMRANGEBYSCORE", "INFO"],
   ];
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
   for (const command of commands) expect(readme).toContain(`\`${command}\``);
 
   const rules = ["on", ">secret", "~acl:*", ...commands.map((it) => `+${it.toLowerCase()}`)];
   await redis.call("ACL", "SETUSER", "app", ...rules);
-  const options = { username: "app", password: "secret", enableReadyCheck: false };
+  const options = { username: "app", password: "secret" };
   const client = new Redis(server.port, options);
   const limited = redisStore(client, { prefix: "acl:" });
   const [key, next, third] = [newKey(), newKey(), newKey()];
   const owners = new Set(["ada"]);
-  const given = record({ owners });
+  const limitOwner = { owner: "ada", limit: 1, overflow: "end-oldest" } as const;
+  const given = record({ owners, limitOwner });
   await limited.create(key, given);
   await limited.commit(key, increment(0));
   await limited.commit(key, change({ renewTo: next, delete: new Set(["count"]) }));
@@ -148,9 +190,10 @@ test("a user of an ACL may be held to what the README lists", async () => {
   expect(await limited.list("ada")).toHaveLength(1);
   await limited.commit(next, change({ removeOwners: owners }));
   await limited.commit(next, change({ addOwners: owners }));
-  expect(await limited.destroyByPublicId("ada", given.publicId)).toBeDefined();
+  expect(await limited.destroyByPublicId("ada", given.publicId, "1")).toBeDefined();
   await limited.create(third, record({ owners }));
-  expect(await limited.destroyAll("ada")).toHaveLength(1);
+  await limited.create(newKey(), record({ owners, limitOwner }));
+  expect(await limited.destroyAll("ada", { operation: "2" })).toHaveLength(1);
   client.disconnect();
   await redis.call("ACL", "DELUSER", "app");
 });
@@ -177,7 +220,7 @@ describe("errors", () => {
     failures.push(await pending, await failureOf(() => redisStore(client).create(key, given)));
 
     expect(failures.map(({ message }) => message)).toEqual([
-      expect.stringContaining("WRONGTYPE"),
+      expect.stringContaining("a key of a session holds what this store hasn't written"),
       expect.stringContaining("unknown command"),
       "Connection is closed.",
       "Connection is closed.",
@@ -315,6 +358,72 @@ describe("what a session takes", () => {
   });
 });
 
+describe("a Redis that evicts", () => {
+  afterEach(() => redis.config("SET", "maxmemory-policy", "noeviction"));
+
+  const told = async (
+    options: Pick<RedisOptions, "username" | "password" | "enableReadyCheck"> = {},
+  ) => {
+    using evicting = reported<RedisStoreEvent>("lanai:session:evicting");
+    const client = new Redis(server.port, options);
+    const it = redisStore(client);
+    await it.create(newKey(), record());
+    await it.load(newKey());
+    // Answered after what the store has asked.
+    await client.echo("");
+    client.disconnect();
+    return evicting.events;
+  };
+
+  test.each(["allkeys-lru", "volatile-ttl"])("by %s is reported, once", async (policy) => {
+    expect(await told()).toEqual([]);
+    await redis.config("SET", "maxmemory-policy", policy);
+    expect(await told()).toEqual([
+      {
+        level: "warn",
+        reason: policy,
+        message: expect.stringContaining("set its maxmemory-policy to noeviction"),
+      },
+    ]);
+  });
+
+  test("and doesn't let its user see it costs nothing but the report", async () => {
+    await redis.config("SET", "maxmemory-policy", "allkeys-random");
+    await redis.call("ACL", "SETUSER", "blind", "on", ">secret", "~*", "+@all", "-info");
+    const user = { username: "blind", password: "secret", enableReadyCheck: false };
+    expect(await told(user)).toEqual([]);
+    await redis.call("ACL", "DELUSER", "blind");
+  });
+});
+
+describe("a Redis that can't save to its disk", () => {
+  test("refuses what would be written, a sign-out too, and goes on reading", async () => {
+    await using disk = await startRedis();
+    const client = new Redis(disk.port);
+    onTestFinished(() => client.disconnect());
+    const it = redisStore(client);
+    const key = newKey();
+    await it.create(key, record({ owners: new Set(["ada"]) }));
+    // A folder in the place of the file.
+    const [, folder] = (await client.config("GET", "dir")) as string[];
+    mkdirSync(join(folder as string, "dump.rdb"));
+    await client.config("SET", "save", "3600 1");
+    await client.bgsave();
+    await until(async () =>
+      expect(await client.info("persistence")).toContain("rdb_last_bgsave_status:err"),
+    );
+    const calls = [
+      () => it.create(newKey(), record()),
+      () => it.commit(key, increment(0)),
+      () => it.destroy(key),
+      () => it.destroyAll("ada", { operation: "4" }),
+    ];
+    for (const call of calls) expect((await failureOf(call)).message).toMatch(/MISCONF/);
+    expect(await it.load(key)).toMatchObject({ status: "live" });
+    expect(await it.list("ada")).toHaveLength(1);
+  });
+});
+
 describe("a Redis whose memory is full", () => {
   afterEach(() => redis.config("SET", "maxmemory", "0"));
 
@@ -340,7 +449,7 @@ describe("a Redis whose memory is full", () => {
     expect(await store.load(key)).toMatchObject({ record: (before as { record: object }).record });
     expect(await store.load(late)).toEqual({ status: "none" });
     expect(await store.list("bob")).toEqual([]);
-    expect(await store.destroyAll("ada")).toHaveLength(1);
+    expect(await store.destroyAll("ada", { operation: "3" })).toHaveLength(1);
     expect(await store.load(key)).toEqual({ status: "none" });
   });
 });

@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { startWatchedRedis, type WatchedRedis } from "../../../scripts/services/redis-sentinel.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "../../session/test/http.ts";
 import { type App, startApp } from "./app.ts";
 
@@ -46,9 +47,7 @@ test("after a failover the sessions are there, and the replica is taught the scr
   const response = await ada.get("/set?lost=1");
   expect(response.status).toBe(503);
   expect(response.headers.getSetCookie()).toEqual([]);
-  await vi.waitFor(async () => expect((await ada.get("/set?b=2")).status).toBe(200), {
-    timeout: 20_000,
-  });
+  await until(async () => expect((await ada.get("/set?b=2")).status).toBe(200));
   const { role, unknownScripts } = await aboutReplica();
   expect(role).toBe("master");
   expect(unknownScripts).toBeGreaterThan(0);

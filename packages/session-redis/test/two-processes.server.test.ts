@@ -1,7 +1,9 @@
-import { afterAll } from "vitest";
+import { storeProcesses } from "@lanai/session/testing";
+import { afterAll, test } from "vitest";
 import { startRedis } from "../../../scripts/services/redis.ts";
 import { startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
-import { twoProcesses } from "../../session/test/two-processes/cases.ts";
+import { seed } from "../../../scripts/testing/chance.ts";
+import { leastRounds } from "../../../scripts/testing/rounds.ts";
 import type { Address } from "./open-store.ts";
 
 const module = new URL("./open-store.ts", import.meta.url).href;
@@ -11,9 +13,12 @@ afterAll(async () => {
   for (const server of servers) await server.stop();
 });
 
-twoProcesses({
+storeProcesses({
   name: "Redis",
-  async prepare() {
+  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  after: afterAll,
+  ...{ rounds: leastRounds, seed },
+  async store() {
     const server = await startRedis();
     servers.push(server);
     const options: Address = { port: server.port, prefix: "two:" };
@@ -21,9 +26,12 @@ twoProcesses({
   },
 });
 
-twoProcesses({
+storeProcesses({
   name: "Redis Cluster",
-  async prepare() {
+  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  after: afterAll,
+  ...{ rounds: leastRounds, seed },
+  async store() {
     const cluster = await startRedisCluster();
     servers.push(cluster);
     const options: Address = { port: cluster.nodes[0].port, prefix: "two:", cluster: true };

@@ -1,4 +1,4 @@
-import type { Awaitable } from "@lanai/session";
+import type { Awaitable } from "@lanai/session/store";
 
 /** Tries work that met a lock. `false`: it met one again, and its time is not over. */
 type Attempt = () => boolean;
@@ -9,7 +9,7 @@ const LOCKED = 6;
 
 /** In milliseconds: an ordinary commit holds the lock for a fraction of one. */
 const LONGEST_PAUSE = 16;
-/** How much of a queue runs before other events have their turn. */
+/** The number of queued calls that run before other events have their turn. */
 const AT_ONCE = 100;
 
 /**
@@ -22,7 +22,10 @@ export class LockQueue {
   #tries = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param timeout - How long work waits until it fails with what it met, in milliseconds. */
+  /**
+   * @param timeout - The milliseconds that a call waits before it rejects with the error that it
+   *   met.
+   */
   constructor(timeout: number) {
     this.#timeout = timeout;
   }
@@ -74,10 +77,10 @@ export class LockQueue {
   }
 }
 
-export const isLocked = (error: unknown): boolean => {
+export function isLocked(error: unknown): boolean {
   const code = (error as { errcode?: unknown } | undefined)?.errcode;
   return typeof code === "number" && [BUSY, LOCKED].includes(code & 0xff);
-};
+}
 
 /** An error for which {@link LockQueue} tries again. */
 export const lockedError = (message: string): Error =>

@@ -1,7 +1,13 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { SessionError } from "@lanai/session";
+import { SessionError } from "@lanai/session/store";
+import { type FileGuard, fileGuard, NO_GUARD } from "./file-guard.ts";
 import { isLocked } from "./lock-queue.ts";
+import { nodeSqlite } from "./node-sqlite.ts";
+import { NO_RESERVE, reserveBeside } from "./reserve.ts";
+import { checkpoint, isFull, NO_ROOM, type Room, roomOf } from "./room.ts";
 import { createSchema, type Queries, queriesOf } from "./schema.ts";
 import { transaction } from "./transaction.ts";
 
@@ -10,6 +16,8 @@ export type Target = string | URL | DatabaseSync;
 export interface Opened {
   readonly database: DatabaseSync;
   readonly statements: Readonly<Record<keyof Queries, StatementSync>>;
+  readonly guard: FileGuard;
+  readonly room: Room;
   /** Closes what was opened here, and nothing else. Calling it twice is harmless. */
   close(): void;
 }
@@ -21,6 +29,7 @@ const PAUSE = 5;
  * other processes up to `patience` milliseconds, without letting events in: it is for the start.
  */
 export function openDatabase(target: Target, table: string, patience: number): Opened {
+  const { DatabaseSync } = nodeSqlite();
   const isOurs = !(target instanceof DatabaseSync);
   let database: DatabaseSync | undefined;
   const close = () => {
@@ -28,13 +37,26 @@ export function openDatabase(target: Target, table: string, patience: number): O
     database = undefined;
   };
   try {
-    const opened = isOurs ? open(target) : target;
+    const opened = isOurs ? new DatabaseSync(pathOf(target)) : target;
     database = opened;
-    patiently(patience, () => {
-      if (isOurs) setUp(opened);
-      transaction(opened, () => createSchema(opened, table));
+    const path = fileOf(opened);
+    if (isOurs) patiently(patience, () => setUp(opened));
+    const reserve = isOurs && path !== "" ? reserveBeside(path, pageSizeOf(opened)) : NO_RESERVE;
+    const prepareTables = () =>
+      patiently(patience, () => {
+        transaction(opened, () => createSchema(opened, table));
+        return reserve === NO_RESERVE ? NO_ROOM : roomOf(opened, reserve);
+      });
+    const room = withRoom(prepareTables, () => {
+      reserve.giveUp();
+      checkpoint(opened);
     });
-    return { database, statements: prepare(database, queriesOf(table)), close };
+    const given = isOurs ? resolve(pathOf(target)) : path;
+    const guard =
+      path === ""
+        ? NO_GUARD
+        : fileGuard(existsSync(given) ? given : path, path, () => hasLog(opened));
+    return { database, statements: prepare(database, queriesOf(table)), guard, room, close };
   } catch (error) {
     close();
     const where = isOurs ? String(target) : "the given database";
@@ -46,20 +68,49 @@ export function openDatabase(target: Target, table: string, patience: number): O
   }
 }
 
-const open = (path: string | URL) =>
-  // Node before 22.15 takes no URL.
-  new DatabaseSync(path instanceof URL ? fileURLToPath(path) : path);
+// Node before 22.15 takes no URL.
+const pathOf = (target: string | URL) => (target instanceof URL ? fileURLToPath(target) : target);
+
+/** The file's absolute path; empty for a database in memory. */
+function fileOf(database: DatabaseSync): string {
+  const main = database
+    .prepare("PRAGMA database_list")
+    .all()
+    .find(({ name }) => name === "main");
+  return typeof main?.file === "string" ? main.file : "";
+}
+
+const pageSizeOf = (database: DatabaseSync): number =>
+  Number(database.prepare("PRAGMA page_size").get()?.page_size);
+
+const hasLog = (database: DatabaseSync): boolean =>
+  database.prepare("PRAGMA journal_mode").get()?.journal_mode === "wal";
+
+/** After a restart on a full disk there may be no room for the log. */
+function withRoom(work: () => Room, makeRoom: () => void): Room {
+  try {
+    return work();
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    makeRoom();
+    const room = work();
+    room.remember();
+    return room;
+  }
+}
 
 /**
  * With a write-ahead log nobody who reads waits for a writer. NORMAL forces the log to the disk at
  * each checkpoint, not at each commit, which would hold up the process: a crash of the process loses
  * nothing, a power failure perhaps the last commits.
  */
-const setUp = (database: DatabaseSync) => {
+function setUp(database: DatabaseSync) {
   database.exec("PRAGMA busy_timeout = 0; PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL");
-};
+  // What SQLite writes besides, in the folder for temporary files, may meet a full disk too.
+  database.exec("PRAGMA temp_store = MEMORY");
+}
 
-const patiently = (patience: number, work: () => void) => {
+function patiently<T>(patience: number, work: () => T): T {
   const until = performance.now() + patience;
   const bell = new Int32Array(new SharedArrayBuffer(4));
   for (;;) {
@@ -70,9 +121,9 @@ const patiently = (patience: number, work: () => void) => {
       Atomics.wait(bell, 0, 0, PAUSE);
     }
   }
-};
+}
 
-const prepare = (database: DatabaseSync, queries: Queries): Opened["statements"] => {
+function prepare(database: DatabaseSync, queries: Queries): Opened["statements"] {
   const prepared = Object.entries(queries).map(([name, sql]) => [name, database.prepare(sql)]);
   return Object.fromEntries(prepared);
-};
+}

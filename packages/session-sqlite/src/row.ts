@@ -1,4 +1,5 @@
-import { SessionError, type SessionRecord } from "@lanai/session";
+import { parseJson } from "@lanai/connection/json";
+import { SessionError, type SessionRecord } from "@lanai/session/store";
 
 /** A session as its row is read. */
 export interface Row {
@@ -16,7 +17,7 @@ export interface Row {
   readonly entries: string;
 }
 
-/** What a statement that ends sessions tells of each. */
+/** The columns that a statement which ends sessions returns for each of them. */
 export type EndedRow = Pick<Row, "public_id" | "owners">;
 
 /** @throws SessionError `ERR_SESSION_DECODE` for a row that something else has written. */
@@ -46,7 +47,7 @@ export const writeTexts = (texts: Iterable<string>): string => JSON.stringify([.
 export function readTexts(json: string): string[] {
   let texts: unknown;
   try {
-    texts = JSON.parse(json);
+    texts = parseJson(json);
   } catch {
     // Its message would quote what is stored.
     unreadable();

@@ -16,17 +16,18 @@ export function transaction<T>(database: DatabaseSync, work: () => T): T {
   }
 }
 
-const rollback = (database: DatabaseSync) => {
+function rollback(database: DatabaseSync) {
   try {
     database.exec("ROLLBACK");
   } catch {
     // After some errors, that of a full disk for one, SQLite has done so by itself.
   }
-};
+}
 
 /**
- * While the app is in a transaction on a connection that it shares, a write would be undone with the
- * app's, and a read would see what was when the app began. Node before 22.16 can't tell.
+ * While the app is in a transaction on a connection that it shares, a write would be undone with
+ * the app's, and a read would see the state of when the app began. Node before 22.16 can't detect
+ * this.
  *
  * @throws Error for which {@link LockQueue} tries again.
  */

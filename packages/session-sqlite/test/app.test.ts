@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url";
 import { createSessions } from "@lanai/session";
 import { sqliteStore } from "@lanai/session-sqlite";
 import Koa from "koa";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../../scripts/services/server-process.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser, type Served, serve } from "../../session/test/http.ts";
 import { connect, newFile, rowsOf } from "./files.ts";
 import { lockHolder } from "./lock-holder.ts";
@@ -21,7 +22,7 @@ test("the README's example keeps a visit through a restart, and closes its file"
       env: { ...process.env, PORT: `${port}`, SESSIONS: file },
     });
     onTestFinished(() => void app.kill("SIGKILL"));
-    await vi.waitFor(async () => expect(await browser.text("/")).toBe(`Visit ${visit}\n`), 10_000);
+    await until(async () => expect(await browser.text("/")).toBe(`Visit ${visit}\n`));
     expect(existsSync(`${file}-wal`)).toBe(true);
     expect(await end(app)).toBe(0);
     expect(existsSync(`${file}-wal`)).toBe(false);
@@ -105,6 +106,6 @@ describe("while another process holds the lock", () => {
     await other.lock();
     expectUnavailable(await browser.get("/?set=1"));
     await other.unlock();
-    await vi.waitFor(async () => expect(await browser.text("/")).toBe("ada 1"), 10_000);
+    await until(async () => expect(await browser.text("/")).toBe("ada 1"));
   });
 });

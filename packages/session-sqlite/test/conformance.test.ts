@@ -1,8 +1,10 @@
+import { renameSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { encrypted } from "@lanai/session";
 import { storeConformance } from "@lanai/session/testing";
 import { sqliteStore } from "@lanai/session-sqlite";
 import { test } from "vitest";
-import { newFile } from "./files.ts";
+import { newFile, rowsOf } from "./files.ts";
 
 /** A clock that a test moves, of as many stores as there are. */
 const movable = () => {
@@ -15,9 +17,14 @@ const movable = () => {
   };
 };
 
+const sum = (rows: Record<string, number>): number =>
+  Object.values(rows).reduce((all, one) => all + one, 0);
+
 storeConformance({
   name: "SQLite, one handle",
-  test,
+  test: (name, fn) => test(name, fn, 600_000),
+  // `LONG=1` tries all orders of two holders of a session.
+  orders: process.env.LONG ? 87_500 : 2_000,
   open() {
     const { clock, advance } = movable();
     return { store: sqliteStore(newFile(), { clock }), advance };
@@ -30,7 +37,22 @@ storeConformance({
   open() {
     const { clock, advance } = movable();
     const file = newFile();
-    return { store: sqliteStore(file, { clock }), again: sqliteStore(file, { clock }), advance };
+    const away = `${file}-away`;
+    const open = () => sqliteStore(file, { clock, sweepInterval: 1_000 });
+    const rows = new DatabaseSync(file);
+    return {
+      store: open(),
+      again: open(),
+      advance,
+      // The file is out of reach; a read trusts its last look at it for a second.
+      cut() {
+        renameSync(file, away);
+        advance(1_000);
+      },
+      heal: () => renameSync(away, file),
+      size: () => sum(rowsOf(rows)),
+      close: () => rows.close(),
+    };
   },
 });
 
@@ -51,6 +73,23 @@ storeConformance({
         one.close();
         other.close();
       },
+    };
+  },
+});
+
+storeConformance({
+  name: "encrypted, SQLite",
+  test,
+  orders: 200,
+  open() {
+    const { clock, advance } = movable();
+    const file = newFile();
+    const keys = ["the first key has thirty-two bytes", "an older key has thirty-two bytes too"];
+    return {
+      store: encrypted(sqliteStore(file, { clock }), { keys }),
+      // Another process, to which the new key hasn't come yet as the first.
+      again: encrypted(sqliteStore(file, { clock }), { keys: keys.toReversed() }),
+      advance,
     };
   },
 });

@@ -31,5 +31,6 @@ export function rowsOf(database: DatabaseSync, table = "sessions"): Record<strin
     sessions: count(table),
     owners: count(`${table}_owners`),
     oldKeys: count(`${table}_old_keys`),
+    ends: count(`${table}_ends`),
   };
 }

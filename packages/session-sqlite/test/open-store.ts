@@ -1,4 +1,4 @@
-import type { StoreModule } from "../../session/test/two-processes/store-at.ts";
+import type { StoreModule } from "@lanai/session/testing";
 import { sqliteStore } from "../src/index.ts";
 
 /** For processes that are told the path. */

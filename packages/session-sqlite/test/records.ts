@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import type { Change, Key, NewRecord } from "@lanai/session";
+import type { Change, Key, NewRecord } from "@lanai/session/store";
 
 export const newKey = (): Key => `ab.${randomBytes(32).toString("base64url")}`;
 

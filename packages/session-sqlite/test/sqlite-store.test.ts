@@ -6,6 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { text } from "node:stream/consumers";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { inspect } from "node:util";
+import { isPaged } from "@lanai/session/store";
 import { type SqliteStoreOptions, sqliteStore } from "@lanai/session-sqlite";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { connect, newFile, newFolder, rowsOf } from "./files.ts";
@@ -19,6 +20,10 @@ const opened = (
   onTestFinished(() => store.close());
   return store;
 };
+
+test("can go through all of its sessions", () => {
+  expect(isPaged(opened())).toBe(true);
+});
 
 describe("answers", () => {
   test("come at once, without a promise", () => {
@@ -122,9 +127,9 @@ describe("a database", () => {
     const key = newKey();
     await store.create(key, owned("ada"));
     await store.commit(key, change({ renewTo: newKey() }));
-    expect(rowsOf(database)).toEqual({ sessions: 2, owners: 4, oldKeys: 1 });
+    expect(rowsOf(database)).toMatchObject({ sessions: 2, owners: 4, oldKeys: 1 });
     database.exec("DELETE FROM sessions");
-    expect(rowsOf(database)).toEqual({ sessions: 0, owners: 0, oldKeys: 0 });
+    expect(rowsOf(database)).toMatchObject({ sessions: 0, owners: 0, oldKeys: 0 });
   });
 });
 
@@ -161,6 +166,17 @@ describe("construction fails", () => {
     expect(() => sqliteStore(database)).toThrow(unavailable("readonly database"));
   });
 
+  test("for tables of a later format, which stay as they are", () => {
+    const file = newFile();
+    sqliteStore(file).close();
+    const database = connect(file);
+    const formats = () => database.prepare("SELECT version FROM sessions_format").all();
+    expect(formats()).toEqual([{ version: 1 }]);
+    database.exec("UPDATE sessions_format SET version = 2");
+    expect(() => sqliteStore(file)).toThrow(/format 2, of a later version/);
+    expect(formats()).toEqual([{ version: 2 }]);
+  });
+
   test("for another program's table of the same name, which stays as it is", () => {
     const file = newFile();
     const database = connect(file);
@@ -185,22 +201,22 @@ describe("construction fails", () => {
     ["a foreign database", { prepare() {} }, {}, "a path, a URL or a DatabaseSync, got object"],
     ["no options", ":memory:", null, "the options must be an object"],
     ["an unknown option", ":memory:", { ttl: 1 }, 'no option "ttl": its options are table, busy'],
-    ["a table with a quote", ":memory:", { table: 'a"b' }, 'letters, digits and _, got a"b'],
-    ["a table that begins with a digit", ":memory:", { table: "1" }, "digits and _, got 1"],
+    ["a table with a quote", ":memory:", { table: 'a"b' }, 'letters, digits and _, got "a\\"b"'],
+    ["a table that begins with a digit", ":memory:", { table: "1" }, 'digits and _, got "1"'],
     ["a table with too long a name", ":memory:", { table: "a".repeat(65) }, "at most 64 letters"],
     ["no table", ":memory:", { table: "" }, "table must be a name"],
     [
       "a busyTimeout below 0",
       ":memory:",
       { busyTimeout: -1 },
-      "from 0 to 60000 milliseconds, got -1",
+      "a number of milliseconds from 0 to 60000, got -1",
     ],
     ["no busyTimeout", ":memory:", { busyTimeout: Number.NaN }, "got NaN"],
     ["an endless busyTimeout", ":memory:", { busyTimeout: Infinity }, "got Infinity"],
-    ["a busyTimeout in text", ":memory:", { busyTimeout: "2000" }, "got '2000'"],
+    ["a busyTimeout in text", ":memory:", { busyTimeout: "2000" }, "got string"],
     ["a short sweepInterval", ":memory:", { sweepInterval: 999 }, "from 1000 to 86400000"],
     ["a long sweepInterval", ":memory:", { sweepInterval: 86_400_001 }, "got 86400001"],
-    ["a sweepInterval in text", ":memory:", { sweepInterval: "60000" }, "got '60000'"],
+    ["a sweepInterval in text", ":memory:", { sweepInterval: "60000" }, "got string"],
     ["a clock that is none", ":memory:", { clock: 1 }, "clock must be a function, got number"],
   ])("for %s", (_, target, options, message) => {
     const build = () => sqliteStore(target as string, options as SqliteStoreOptions);
@@ -210,6 +226,19 @@ describe("construction fails", () => {
       expect.objectContaining({ name: expect.stringMatching(/^(Type|Range)/) }),
     );
   });
+});
+
+test("without node:sqlite, as on Node 20, the error says which Node is needed", async () => {
+  const script = `import { sqliteStore } from "@lanai/session-sqlite";
+    try { sqliteStore(":memory:"); } catch (error) { console.log(error.code, error.message); }`;
+  const child = spawn(
+    process.execPath,
+    ["--conditions=@lanai/source", "--no-experimental-sqlite", "--input-type=module", "-e", script],
+    { cwd: fileURLToPath(new URL(".", import.meta.url)) },
+  );
+  expect(await text(child.stdout)).toMatch(
+    /^ERR_SESSION_STORE_UNAVAILABLE sqliteStore needs Node 22\.13 or later, .*this is Node \d+\./,
+  );
 });
 
 describe("a full disk", () => {
@@ -242,7 +271,7 @@ describe("a full disk", () => {
     expect(store.load(taken)).toEqual({ status: "none" });
     expect(store.list("ada")).toHaveLength(1);
     expect(store.list("bob")).toEqual([]);
-    expect(rowsOf(database)).toEqual({ sessions: 1, owners: 1, oldKeys: 0 });
+    expect(rowsOf(database)).toMatchObject({ sessions: 1, owners: 1, oldKeys: 0 });
   });
 
   test("still lets sessions end, and takes writes again when there is room", async () => {
@@ -261,9 +290,28 @@ describe("a full disk", () => {
   });
 });
 
+test("while nothing can be written, reads go on, and all goes on afterwards", async () => {
+  const database = connect(newFile());
+  const [store, key] = [opened(database), newKey()];
+  await store.create(key, owned("ada"));
+  database.exec("PRAGMA query_only = ON");
+  for (const write of [
+    () => store.create(newKey(), record()),
+    () => store.commit(key, setting("2")),
+    () => store.destroy(key, "one"),
+    () => store.destroyAll("ada", { operation: "all" }),
+  ]) {
+    expect(write).toThrow("attempt to write a readonly database");
+  }
+  expect(store.load(key)).toMatchObject({ status: "live" });
+  expect(store.list("ada")).toHaveLength(1);
+  database.exec("PRAGMA query_only = OFF");
+  expect(store.destroy(key, "one")).toBeDefined();
+});
+
 describe("a damaged", () => {
   test.each(["not JSON", '{"v":"1"}', '["v"]', '["v",1]', ""])(
-    "row (%s) is an error, not an end; and it can be ended",
+    "row (%s) is an error, not an end; it is in no list, and can be ended",
     async (entries) => {
       const file = newFile();
       const [store, key] = [opened(file), newKey()];
@@ -272,7 +320,7 @@ describe("a damaged", () => {
       const undecodable = expect.objectContaining({ code: "ERR_SESSION_DECODE" });
       expect(() => store.load(key)).toThrow(undecodable);
       expect(() => store.commit(key, setting("1"))).toThrow(undecodable);
-      expect(() => store.list("ada")).toThrow(undecodable);
+      expect(store.list("ada")).toEqual([]);
       expect(store.destroyAll("ada")).toHaveLength(1);
       expect(store.load(key)).toEqual({ status: "none" });
     },
@@ -371,10 +419,10 @@ describe("what has expired", () => {
     await store.commit(key, change({ renewTo: newKey() }));
     now += 59_999;
     vi.advanceTimersByTime(60_000);
-    expect(rowsOf(database)).toEqual({ sessions: 2, owners: 2, oldKeys: 1 });
+    expect(rowsOf(database)).toMatchObject({ sessions: 2, owners: 2, oldKeys: 1 });
     now += 1;
     vi.advanceTimersByTime(60_000);
-    expect(rowsOf(database)).toEqual({ sessions: 1, owners: 1, oldKeys: 0 });
+    expect(rowsOf(database)).toMatchObject({ sessions: 1, owners: 1, oldKeys: 0 });
   });
 
   test("is swept in parts, with pauses for everything else", async () => {
@@ -451,7 +499,11 @@ describe("what has expired", () => {
     const successor = newKey();
     expect(store.commit(key, change({ renewTo: successor }))).toMatchObject({ status: "saved" });
     expect(store.load(key)).toEqual({ status: "renewed" });
-    expect(store.commit(key, change({ touch: true }))).toEqual({ status: "saved", key: successor });
+    expect(store.commit(key, change({ touch: true }))).toEqual({
+      status: "saved",
+      key,
+      renewed: true,
+    });
   });
 
   test("makes its key free, swept or not", async () => {

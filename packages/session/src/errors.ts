@@ -1,3 +1,6 @@
+import { CodedError } from "@lanai/connection/errors";
+
+/** The code of a {@link SessionError}. Codes don't change between versions; messages may. */
 export type SessionErrorCode =
   /** The store failed or took longer than `storeTimeout`. Status 503; `cause` says why. */
   | "ERR_SESSION_STORE_UNAVAILABLE"
@@ -5,16 +8,30 @@ export type SessionErrorCode =
   | "ERR_SESSION_CONFLICT"
   /** An explicit `commit`, or an `update`, on a session that was destroyed or has expired. Status 401. */
   | "ERR_SESSION_GONE"
+  /**
+   * An explicit `commit`, `update` or `destroy` by an id that another request has renewed, which can't
+   * be carried out. Status 409: the client sends the request again, with the new id.
+   */
+  | "ERR_SESSION_RENEWED"
   /** A write after the response head has left. */
   | "ERR_SESSION_SENT"
-  /** With `load: 'lazy'`: the session was used before `load()`. */
+  /** The session was used before `load()`, with `load: 'lazy'`. */
   | "ERR_SESSION_NOT_LOADED"
   /** A session that doesn't fit where it is kept. */
   | "ERR_SESSION_TOO_LARGE"
-  /** A stored value is not in the format of this package. */
+  /** The stored value is not in the format of this package. */
   | "ERR_SESSION_DECODE"
   /** `requireSession`, or a strict tracker, refused the request. Status 401. */
   | "ERR_SESSION_REQUIRED"
+  /** `requireSession`: the sign-in is too old or lacks a method. Status 401. */
+  | "ERR_SESSION_INSUFFICIENT"
+  /**
+   * `requireSession({ impersonated: false })` refused a request, or a call is refused, because somebody acts
+   * for the user. Status 403.
+   */
+  | "ERR_SESSION_IMPERSONATED"
+  /** `devicesPage`: a POST came from another site. Status 403. */
+  | "ERR_SESSION_OTHER_SITE"
   /** No session middleware has run for this request. */
   | "ERR_SESSION_NO_MIDDLEWARE"
   /** Two managers want the same `property` of one request. */
@@ -22,30 +39,22 @@ export type SessionErrorCode =
   /** `create` on a key that is in use. */
   | "ERR_SESSION_KEY_TAKEN"
   /** The store can't find sessions by owner. */
-  | "ERR_SESSION_NOT_INDEXED";
+  | "ERR_SESSION_NOT_INDEXED"
+  /** The store can't go through all of its sessions. */
+  | "ERR_SESSION_NOT_PAGED"
+  /** The user has as many sessions as `maxSessionsPerUser` allows. Status 409. */
+  | "ERR_SESSION_LIMIT";
 
-export interface SessionErrorOptions extends ErrorOptions {
-  /** HTTP status that Koa answers with. Default: 500. */
-  status?: number;
-  /** Whether the message may be shown to the client. Default: false. */
-  expose?: boolean;
-  /** Response headers that Koa sends with the error. */
-  headers?: Record<string, string>;
+/** A failed operation of a session. Recognise it by its `code`, also between two copies of this package. */
+export class SessionError extends CodedError<SessionErrorCode> {
+  override readonly name = "SessionError";
 }
 
-/** A failed operation of a session. Known by its `code`, also between two copies of this package. */
-export class SessionError extends Error {
-  readonly code: SessionErrorCode;
-  readonly status: number;
-  readonly expose: boolean;
-  declare readonly headers?: Record<string, string>;
-
-  constructor(code: SessionErrorCode, message: string, options: SessionErrorOptions = {}) {
-    super(message, "cause" in options ? { cause: options.cause } : undefined);
-    this.name = "SessionError";
-    this.code = code;
-    this.status = options.status ?? 500;
-    this.expose = options.expose ?? false;
-    if (options.headers) this.headers = options.headers;
-  }
+/** Returns the error of a store that refuses one more session of an owner (`limitOwner`). */
+export function sessionLimitError(limit: number): SessionError {
+  return new SessionError(
+    "ERR_SESSION_LIMIT",
+    `the user has ${limit} sessions, as many as are allowed: end one of them first`,
+    { status: 409, expose: true },
+  );
 }

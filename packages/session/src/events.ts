@@ -1,54 +1,54 @@
-import { channel } from "node:diagnostics_channel";
+import { type Events, eventsOf } from "@lanai/connection/events";
 
 /**
- * What a session's life looks like from outside, on `node:diagnostics_channel`. Subscribe to
- * `lanai:session:<name>`; nothing is logged by itself. An event holds no id, token, key or value.
+ * An event of a session's life, on `node:diagnostics_channel`. Subscribe to `lanai:session:<name>`;
+ * nothing is logged unless you do. An event holds no id, token, key or value.
  */
 export interface SessionEvent {
+  /** The importance: `warn` and `error` deserve attention. */
   readonly level: "info" | "warn" | "error";
   /** The manager's `property`: which session of the request. A tracker doesn't know it. */
   readonly property?: string;
+  /** Present whenever the event is about a session that was found or made. */
   readonly publicId?: string;
-  /** Why: `malformed`, `unknown`, `expired`, a tracker's own word. */
+  /**
+   * The public id of the session of whoever acts for the user, in what an impersonated session does, and
+   * in its end, unless it was ended by the user or by an operator: only its public id is at hand then.
+   */
+  readonly impersonator?: string;
+  /** The reason: `malformed`, `unknown`, `expired`, or a tracker's own word. */
   readonly reason?: string;
-  /** Of `unavailable`: the error, with the store's own as its cause. */
+  /** The error of `unavailable`, with the store's own as its cause. */
   readonly error?: unknown;
-  /** What to do about it. */
+  /** The advice on what to change. */
   readonly message?: string;
 }
 
-export type SessionEventName =
+const NAMES = [
   /** A session was stored for the first time. */
-  | "created"
-  /** It moved to a new id. */
-  | "renewed"
-  /** It was ended. */
-  | "destroyed"
+  "created",
+  /** A session moved to a new id. */
+  "renewed",
+  /** A session was ended. */
+  "destroyed",
   /** A change came after the session's end and was not applied. */
-  | "gone"
-  /** A request that bore a renewed id set something: nothing was stored. */
-  | "dropped"
-  /** What a request brought was not accepted: it is anonymous. */
-  | "refused"
+  "gone",
+  /** A request set something by an id that had been renewed, and it was not stored. */
+  "dropped",
+  /** No token that a request brought was accepted: the request is anonymous. */
+  "refused",
   /** The store failed, or took too long. */
-  | "unavailable"
-  /** A proxy received the request over HTTPS, and the app took it for plain HTTP. */
-  | "insecure";
+  "unavailable",
+  /** The app took an HTTPS request for plain HTTP, or sent a cookie that the browser can't keep. */
+  "insecure",
+  /** The app allowed shared caches to keep a response that sends an id; the permission was removed. */
+  "cacheable",
+] as const;
 
-const named = (name: SessionEventName) => channel(`lanai:session:${name}`);
+/** The name of an event on `node:diagnostics_channel`, after `lanai:session:`. */
+export type SessionEventName = (typeof NAMES)[number];
 
-const channels = {
-  created: named("created"),
-  renewed: named("renewed"),
-  destroyed: named("destroyed"),
-  gone: named("gone"),
-  dropped: named("dropped"),
-  refused: named("refused"),
-  unavailable: named("unavailable"),
-  insecure: named("insecure"),
-} as const satisfies Record<SessionEventName, unknown>;
-
-export function publish(name: SessionEventName, event: SessionEvent): void {
-  const { [name]: subscribed } = channels;
-  if (subscribed.hasSubscribers) subscribed.publish(event);
-}
+export const events: Events<Record<SessionEventName, SessionEvent>> = eventsOf(
+  "lanai:session",
+  NAMES,
+);

@@ -5,12 +5,12 @@ import type { Awaitable } from "./store.ts";
 export type Id = string;
 
 /**
- * Where ids come from.
+ * Makes ids.
  *
  * An id is unguessable and unique: at least 128 bits from a CSPRNG (OWASP ASVS 5.0, 7.2.3), in
- * characters that cookies and headers carry as they are (letters, digits, `-`, `_`, `.`, `~`).
- * A renewed id is the old one's first two characters followed by the rest of a fresh one, and must
- * be valid too.
+ * characters that cookies and headers carry as they are (letters, digits, `-`, `_`, `.`, `~`). A
+ * renewed id is the old one's first two characters followed by the rest of a fresh one, and must be
+ * valid too.
  */
 export interface IdGenerator {
   /** `ctx` is the request that needs the id; absent outside a request. */

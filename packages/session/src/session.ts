@@ -1,10 +1,14 @@
-import { inspect } from "node:util";
-import { checkKey } from "./codec.ts";
-import type { SessionWork } from "./session-work.ts";
+import { appNames, namesOf } from "./entry-names.ts";
+import type { ImpersonateOptions, Impersonator } from "./request/acting-owner.ts";
+import type { DestroyOptions } from "./request/clear-site-data.ts";
+import { checkKey } from "./request/codec.ts";
+import type { SignInOptions } from "./request/sign-in.ts";
+import { Entries } from "./session-entries.ts";
+import type { SessionImplementation } from "./session-implementation.ts";
 import { expiresAt } from "./store.ts";
 
 /**
- * What the app keeps in a session, by key. Augment it, and `get` and `set` are typed:
+ * The values that the app keeps in a session, by key. Augment it, and `get` and `set` are typed:
  *
  * ```ts
  * declare module "@lanai/session" {
@@ -15,255 +19,53 @@ import { expiresAt } from "./store.ts";
 // biome-ignore lint/suspicious/noEmptyInterface: apps add to it by augmentation.
 export interface SessionData {}
 
-type KeyOf<Data> = keyof Data & string;
-type Value<Data, K> = K extends keyof Data ? Data[K] : unknown;
-/** A key that `Data` names, or any other, whose value is unknown. */
-type AnyKey<Data> = KeyOf<Data> | (string & {});
-
-const zeroDate = (): Date => new Date(0);
-const zeroBytes = (): Uint8Array => new Uint8Array(0);
-
-const isString = (value: unknown): value is string => typeof value === "string";
-const isNumber = (value: unknown): value is number => typeof value === "number";
-const isInt = (value: unknown): value is number => Number.isSafeInteger(value);
-const isBoolean = (value: unknown): value is boolean => typeof value === "boolean";
-const isDate = (value: unknown): value is Date => value instanceof Date;
-const isBytes = (value: unknown): value is Uint8Array => value instanceof Uint8Array;
-
-/** How many names of one kind are kept: more than an app has, fewer than a client can invent. */
-const MAX_NAMES = 1024;
-
-/**
- * The names under which the keys of one kind are stored. A key that recurs has one name, made and
- * hashed once, and held once by all the sessions in memory.
- */
-class Names {
-  readonly prefix: string;
-  readonly #known = new Map<string, string>();
-
-  constructor(prefix: string) {
-    this.prefix = prefix;
-  }
-
-  of(key: string): string {
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
-    const name = this.prefix + key;
-    if (this.#known.size < MAX_NAMES) this.#known.set(key, name);
-    return name;
-  }
+/** The session as Lanai's packages use it, beyond what an app may do. */
+export interface SessionExtension {
+  /** The entries of a namespace, the packages' own included. */
+  namespace<T = Record<string, unknown>>(name: string): Entries<T>;
+  /** Adds an owner of any kind. */
+  addOwner(owner: string | ((publicId: string) => string)): void;
+  /**
+   * Has `giveWay` called when the session is larger than its store takes: it removes an entry that the
+   * visitor can do without and returns `true`, or `false` if there is none. It is called until the
+   * session fits, and once for one request: the last one counts.
+   */
+  whenTooLarge(giveWay: () => boolean): void;
 }
 
-const appNames = new Names("d:");
-const packageNames = new Map<string, Names>();
+const OWN_NAMESPACES: ReadonlySet<string> = new Set([
+  "account",
+  "bound",
+  "channels",
+  "clients",
+  "device",
+  "flash",
+  "jwt",
+]);
 
-function namesOf(namespace: string): Names {
-  const known = packageNames.get(namespace);
-  if (known !== undefined) return known;
-  const names = new Names(`${namespace}:`);
-  if (packageNames.size < MAX_NAMES) packageNames.set(namespace, names);
-  return names;
-}
-
-/**
- * Named values of one session. The app's are on the session itself, a package's in a
- * {@link Session.namespace} of its own; both are stored in the same commit.
- *
- * A key is a string of 1 to 256 bytes of well-formed Unicode without U+0000; any other is a
- * `TypeError` at `set`. Names such as `__proto__` are keys like any other. A value is what JSON has,
- * or a `Date`, `Uint8Array`, `bigint`, `Map` or `Set`; what can't be stored is a `TypeError` at
- * `set` that gives the path to it. A value that was changed in place is noticed.
- */
-export class Entries<Data = Record<string, unknown>> {
-  readonly #work: SessionWork;
-  readonly #names: Names;
-
-  constructor(work: SessionWork, names: Names) {
-    this.#work = work;
-    this.#names = names;
-  }
-
-  /** The value, or `undefined`. */
-  get<K extends AnyKey<Data>>(key: K): Value<Data, K> | undefined {
-    return this.#work.read(this.#names.of(key)) as Value<Data, K> | undefined;
-  }
-
-  has(key: AnyKey<Data>): boolean {
-    return this.#work.has(this.#names.of(key));
-  }
-
-  /** All keys, sorted. */
-  keys(): string[] {
-    const { prefix } = this.#names;
-    return this.#work.names(prefix).map((name) => name.slice(prefix.length));
-  }
-
-  /** All keys and values, sorted by key. */
-  entries(): [string, unknown][] {
-    return this.keys().map((key) => [key, this.get(key)]);
-  }
-
-  /** Of two requests that set one key the later commit wins; see {@link Entries.update}. */
-  set<K extends AnyKey<Data>>(key: K, value: Value<Data, K>): this {
-    checkKey(key);
-    this.#work.write(this.#names.of(key), value);
-    return this;
-  }
-
-  /** @returns Whether there was such a key. */
-  delete(key: AnyKey<Data>): boolean {
-    const had = this.has(key);
-    if (had) this.#work.remove(this.#names.of(key));
-    return had;
-  }
-
-  /** Deletes all of these keys; the session itself, its user and other namespaces stay. */
-  clear(): void {
-    for (const key of this.keys()) this.delete(key);
-  }
-
-  /**
-   * Takes a value out, at once: of two requests that pop one key exactly one gets its value.
-   *
-   * @throws {SessionError} `ERR_SESSION_CONFLICT` after 16 conflicts in a row.
-   */
-  async pop<K extends AnyKey<Data>>(key: K): Promise<Value<Data, K> | undefined> {
-    const popped = await this.popMany([key]);
-    return popped.get(key) as Value<Data, K> | undefined;
-  }
-
-  /** Takes several values out in one commit. Keys that are missing are missing in the map. */
-  async popMany(keys: readonly string[]): Promise<Map<string, unknown>> {
-    const { prefix } = this.#names;
-    const popped = await this.#work.pop(keys.map((key) => this.#names.of(key)));
-    return new Map([...popped].map(([name, value]) => [name.slice(prefix.length), value]));
-  }
-
-  /**
-   * Replaces a value by what `change` makes of it, at once: of many requests that do so every one
-   * counts. `change` may run several times; `undefined` deletes the key.
-   *
-   * @throws {SessionError} `ERR_SESSION_CONFLICT` after 16 conflicts in a row, `ERR_SESSION_GONE` if
-   *   the session has ended meanwhile.
-   */
-  async update<K extends AnyKey<Data>>(
-    key: K,
-    change: (
-      value: Value<Data, K> | undefined,
-    ) => Value<Data, K> | undefined | Promise<Value<Data, K> | undefined>,
-  ): Promise<Value<Data, K> | undefined> {
-    checkKey(key);
-    const updated = await this.#work.update(
-      this.#names.of(key),
-      change as (value: unknown) => unknown,
+/** An app often makes an owner of what a visitor has typed: it must not name a user by it. */
+function checkOwner(owner: string): string {
+  checkKey(owner);
+  if (/^(user|client|session|acting):/.test(owner)) {
+    throw new TypeError(
+      `addOwner(owner): owners that begin with "${owner.slice(0, owner.indexOf(":") + 1)}" are the library's own: choose another beginning`,
     );
-    return updated as Value<Data, K> | undefined;
   }
-
-  /** The value if it is a string, else `fallback` (default: `''`). */
-  getString(key: AnyKey<Data>, fallback = ""): string {
-    return this.#typed(key, isString, fallback);
-  }
-
-  /** The value if it is a number, else `fallback` (default: 0). */
-  getNumber(key: AnyKey<Data>, fallback = 0): number {
-    return this.#typed(key, isNumber, fallback);
-  }
-
-  /** The value if it is a safe integer, else `fallback` (default: 0). */
-  getInt(key: AnyKey<Data>, fallback = 0): number {
-    return this.#typed(key, isInt, fallback);
-  }
-
-  /** The value if it is a boolean, else `fallback` (default: false). */
-  getBoolean(key: AnyKey<Data>, fallback = false): boolean {
-    return this.#typed(key, isBoolean, fallback);
-  }
-
-  /** The value if it is a `Date`, else `fallback` (default: the epoch, 1970-01-01T00:00Z). */
-  getDate(key: AnyKey<Data>, fallback: Date = zeroDate()): Date {
-    return this.#typed(key, isDate, fallback);
-  }
-
-  /** The value if it is a `Uint8Array`, else `fallback` (default: no bytes). */
-  getBytes(key: AnyKey<Data>, fallback: Uint8Array = zeroBytes()): Uint8Array {
-    return this.#typed(key, isBytes, fallback);
-  }
-
-  /** As {@link Entries.getString}, taking the value out. */
-  popString(key: AnyKey<Data>, fallback = ""): Promise<string> {
-    return this.#popTyped(key, isString, fallback);
-  }
-
-  /** As {@link Entries.getNumber}, taking the value out. */
-  popNumber(key: AnyKey<Data>, fallback = 0): Promise<number> {
-    return this.#popTyped(key, isNumber, fallback);
-  }
-
-  /** As {@link Entries.getInt}, taking the value out. */
-  popInt(key: AnyKey<Data>, fallback = 0): Promise<number> {
-    return this.#popTyped(key, isInt, fallback);
-  }
-
-  /** As {@link Entries.getBoolean}, taking the value out. */
-  popBoolean(key: AnyKey<Data>, fallback = false): Promise<boolean> {
-    return this.#popTyped(key, isBoolean, fallback);
-  }
-
-  /** As {@link Entries.getDate}, taking the value out. */
-  popDate(key: AnyKey<Data>, fallback: Date = zeroDate()): Promise<Date> {
-    return this.#popTyped(key, isDate, fallback);
-  }
-
-  /** As {@link Entries.getBytes}, taking the value out. */
-  popBytes(key: AnyKey<Data>, fallback: Uint8Array = zeroBytes()): Promise<Uint8Array> {
-    return this.#popTyped(key, isBytes, fallback);
-  }
-
-  #typed<T>(key: string, is: (value: unknown) => value is T, fallback: T): T {
-    const value: unknown = this.get(key);
-    return is(value) ? value : fallback;
-  }
-
-  async #popTyped<T>(key: string, is: (value: unknown) => value is T, fallback: T): Promise<T> {
-    const value: unknown = await this.pop(key);
-    return is(value) ? value : fallback;
-  }
-
-  /** The data; never the id. */
-  toJSON(): Record<string, unknown> {
-    return Object.fromEntries(this.entries());
-  }
-
-  static {
-    // Not a method: a computed name has no declaration under isolatedDeclarations.
-    Object.defineProperty(Entries.prototype, inspect.custom, {
-      value(this: Entries): unknown {
-        const { name } = this.constructor;
-        if (this.#work.status === "unloaded") return { [name]: "not loaded" };
-        try {
-          return { [name]: this.toJSON() };
-        } catch {
-          // Who prints a session is not to fail by what is in it.
-          return { [name]: "not readable" };
-        }
-      },
-    });
-  }
+  return owner;
 }
 
 /** The session of a request: what the app sees as `ctx.session`. */
 export class Session<Data = SessionData> extends Entries<Data> {
-  readonly #work: SessionWork;
+  readonly #part: SessionImplementation;
 
-  constructor(work: SessionWork) {
-    super(work, appNames);
-    this.#work = work;
+  constructor(part: SessionImplementation) {
+    super(part, appNames);
+    this.#part = part;
   }
 
-  get #loaded(): SessionWork {
-    this.#work.mustBeLoaded();
-    return this.#work;
+  get #loaded(): SessionImplementation {
+    this.#part.mustBeReadable();
+    return this.#part;
   }
 
   /**
@@ -274,9 +76,13 @@ export class Session<Data = SessionData> extends Entries<Data> {
     return this.#loaded.id;
   }
 
-  /** A random public name, the same for the session's whole life; `undefined` while not stored. */
+  /**
+   * A random public name, the same for the session's whole life. A new session has it before anything
+   * is set, and keeps it if it is stored; reading it stores nothing. `undefined` if the request came with
+   * an id that was renewed, or its session has been ended by another.
+   */
   get publicId(): string | undefined {
-    return this.#loaded.record?.publicId;
+    return this.#loaded.publicId;
   }
 
   /** Whether the request brought no session that is alive. */
@@ -286,21 +92,46 @@ export class Session<Data = SessionData> extends Entries<Data> {
 
   /** Who signed in, as given to {@link Session.login}. */
   get userId(): string | undefined {
-    return this.#work.userId;
+    return this.#part.userId;
   }
 
-  /** By whom the session can be found: its user, and what {@link Session.addOwner} added. */
+  /**
+   * The time of the user's last sign-in or re-authentication, by the store's clock; `undefined` if
+   * nobody is signed in.
+   */
+  get authenticatedAt(): Date | undefined {
+    const { authenticatedAt } = this.#part;
+    return authenticatedAt === undefined ? undefined : new Date(authenticatedAt);
+  }
+
+  /** The methods of that sign-in; empty if nobody is signed in, or no methods were given. */
+  get methods(): readonly string[] {
+    return this.#part.methods;
+  }
+
+  /**
+   * Whether this request has signed a user in, the same one or another, by {@link Session.login} or
+   * {@link Session.reauthenticate}.
+   */
+  get hasSignedIn(): boolean {
+    return this.#part.hasSignedIn;
+  }
+
+  /** The owners by whom the session can be found: its user, and those of {@link Session.addOwner}. */
   get owners(): ReadonlySet<string> {
     return this.#loaded.owners;
   }
 
-  /** By the store's clock; `undefined` while not stored. */
+  /** The time of creation by the store's clock; `undefined` while the session isn't stored. */
   get createdAt(): Date | undefined {
     const { record } = this.#loaded;
     return record && new Date(record.createdAt);
   }
 
-  /** When the session ends if nobody uses it; `undefined` while not stored. By the store's clock. */
+  /**
+   * The time when the session ends if nobody uses it, by the store's clock; `undefined` while not
+   * stored.
+   */
   get expiresAt(): Date | undefined {
     const { record } = this.#loaded;
     return record && new Date(expiresAt(record));
@@ -312,9 +143,75 @@ export class Session<Data = SessionData> extends Entries<Data> {
    * and this is a new one.
    *
    * @param userId - 1 to 256 characters, none of them U+0000.
+   * @throws TypeError for a user id or methods that can't be.
    */
-  login(userId: string): void {
-    this.#work.login(userId);
+  login(userId: string, options?: SignInOptions): void {
+    this.#part.login(userId, options);
+  }
+
+  /**
+   * Records that the signed-in user has proved again who they are: a fresh {@link Session.authenticatedAt},
+   * these methods in place of the former ones, and a new id, with the same data. The absolute timeout
+   * starts anew (NIST SP 800-63B-4, 2.2.3). Takes effect in the request's commit.
+   *
+   * If another request renews the id or signs somebody in at the same moment and comes first, nothing of
+   * this request is stored, the event `dropped` says so, and an explicit `commit` rejects with
+   * `ERR_SESSION_RENEWED`: a fresh sign-in never goes to an id that somebody else holds.
+   *
+   * @throws {SessionError} `ERR_SESSION_REQUIRED` (401) if nobody is signed in; TypeError for methods
+   *   that can't be.
+   */
+  reauthenticate(options?: SignInOptions): void {
+    this.#part.reauthenticate(options);
+  }
+
+  /**
+   * Who acts for the user of this session; `undefined` if the user does. What the methods and the instant
+   * of the sign-in say is then about this person.
+   */
+  get impersonator(): Impersonator | undefined {
+    const { impersonator } = this.#part;
+    return impersonator && { userId: impersonator.userId, publicId: impersonator.publicId };
+  }
+
+  /**
+   * Begins a session of another user, for the one who is signed in. Whether they may is for the app to
+   * check before. The client gets the new session's id in the request's commit; what this request has set
+   * goes into the new session. It ends with the session of whoever called this, and can't be nested,
+   * persisted or re-authenticated. Ending it by {@link Session.destroy} ends both.
+   *
+   * The new session counts among those of the user, is theirs to end, and ends none of them.
+   *
+   * @throws {SessionError} `ERR_SESSION_REQUIRED` (401) if nobody is signed in; `ERR_SESSION_IMPERSONATED`
+   *   (403) if this is an impersonated session; `ERR_SESSION_NOT_INDEXED` for a store that can't find
+   *   sessions by owner. The commit rejects with `ERR_SESSION_GONE` if the own session has ended meanwhile.
+   */
+  impersonate(userId: string, options?: ImpersonateOptions): void {
+    this.#part.impersonate(userId, options);
+  }
+
+  /**
+   * Ends an impersonated session, at once, and goes on with the impersonator's, under a new id. What this
+   * request has set and not committed is dropped.
+   *
+   * @returns `false` if this request has no such session, if another request has stopped it before, or if
+   *   the impersonator's session has ended: the client is then signed out.
+   */
+  stopImpersonating(): Promise<boolean> {
+    return this.#part.stopImpersonating();
+  }
+
+  /**
+   * Names the device that the session was signed in from, for lists of the user's devices. Takes effect in
+   * the request's commit.
+   *
+   * @param label - At most 64 characters without control characters; white space around them is removed.
+   *   `""` removes the label.
+   * @throws {SessionError} `ERR_SESSION_REQUIRED` (401) if nobody is signed in; `ERR_SESSION_IMPERSONATED`
+   *   (403) if this is an impersonated session; TypeError for a label that can't be.
+   */
+  labelDevice(label: string): void {
+    this.#part.labelDevice(label);
   }
 
   /**
@@ -322,7 +219,7 @@ export class Session<Data = SessionData> extends Entries<Data> {
    * Session Management Cheat Sheet, *Renew the Session ID*). The old id is dead at once.
    */
   renewId(): void {
-    this.#work.renewId();
+    this.#part.renewId();
   }
 
   /**
@@ -337,48 +234,62 @@ export class Session<Data = SessionData> extends Entries<Data> {
         `persist(duration) takes 1,000 (a second) to 34,560,000,000 (400 days) milliseconds, got ${duration}`,
       );
     }
-    this.#work.persist(Math.floor(duration));
+    this.#part.persist(Math.floor(duration));
   }
 
   /**
    * Makes the session findable by one more owner, such as `client:…`; its user already is one.
    *
-   * @param owner - 1 to 256 bytes in UTF-8. Or a function that makes it of the public id, for a session
+   * @param owner - 1 to 256 bytes in UTF-8, which don't begin with `user:`, `client:` or `session:`:
+   *   those kinds are the library's own. Or a function that makes it of the public id, for a session
    *   that has none yet.
    */
   addOwner(owner: string | ((publicId: string) => string)): void {
-    if (typeof owner !== "function") checkKey(owner);
-    this.#work.addOwner(owner);
+    if (typeof owner === "function") {
+      this.#part.addOwner((publicId) => checkOwner(owner(publicId)));
+    } else {
+      this.#part.addOwner(checkOwner(owner));
+    }
   }
 
   /**
-   * Signs out: the session is ended in the store, for every request, and the client is told to
-   * forget its id. What is set afterwards begins a new, anonymous session.
+   * Signs out: ends the session in the store, for every request, and has the client forget its id.
+   * A value that is set afterwards begins a new, anonymous session. If the session was loaded and
+   * its id was renewed since, it is ended, too.
+   *
+   * @throws {SessionError} `ERR_SESSION_RENEWED` (409) if the request came with an id that had been
+   *   renewed already: nothing was ended.
    */
-  destroy(): Promise<void> {
-    return this.#work.destroy();
+  destroy(options?: DestroyOptions): Promise<void> {
+    return this.#part.destroy(options);
   }
 
   /**
    * Stores what was changed, now. Otherwise it happens by itself before the response leaves.
    *
-   * @throws {SessionError} `ERR_SESSION_GONE` if the session has ended meanwhile.
+   * @throws {SessionError} `ERR_SESSION_GONE` (401) if the session has ended meanwhile;
+   *   `ERR_SESSION_RENEWED` (409) if its id was renewed before this request came, or if another user
+   *   has signed in since it was loaded. Nothing was stored.
    */
   commit(): Promise<void> {
-    return this.#work.commit();
-  }
-
-  /** Drops what was changed and not stored, and loads the session as it is now. */
-  reload(): Promise<void> {
-    return this.#work.reload();
+    return this.#part.commit();
   }
 
   /**
-   * With `load: 'lazy'`: finds the session. Asking again costs nothing. Before it, what answers at
-   * once is `ERR_SESSION_NOT_LOADED`, and what is awaited loads by itself.
+   * Drops what was changed and not stored, and loads the session as it is now. If its id was renewed
+   * by somebody else, the object is anonymous from then on, and only `destroy` and `login` do
+   * something.
+   */
+  reload(): Promise<void> {
+    return this.#part.reload();
+  }
+
+  /**
+   * Finds the session, with `load: 'lazy'`. A second call costs nothing. Before it, synchronous
+   * methods throw `ERR_SESSION_NOT_LOADED`, and asynchronous ones load the session themselves.
    */
   async load(): Promise<this> {
-    await this.#work.load();
+    await this.#part.load();
     return this;
   }
 
@@ -393,8 +304,34 @@ export class Session<Data = SessionData> extends Entries<Data> {
         `namespace(name) takes 2 to 32 lower-case letters, digits and dashes, got ${JSON.stringify(name)}`,
       );
     }
-    return new Entries<T>(this.#work, namesOf(name));
+    if (OWN_NAMESPACES.has(name)) {
+      throw new TypeError(`namespace(name): "${name}" belongs to a package of Lanai`);
+    }
+    return new Entries<T>(this.#part, namesOf(name));
   }
+
+  /** The internal methods of Lanai's own packages; not for apps. */
+  static extensionOf(session: Session): SessionExtension {
+    const part = session.#part;
+    return {
+      namespace: (name) => new Entries(part, namesOf(name)),
+      addOwner: (owner) => part.addOwner(owner),
+      whenTooLarge: (giveWay) => part.whenTooLarge(giveWay),
+    };
+  }
+}
+
+/** Registered, so that two copies of this package in one tree know each other's sessions. */
+const EXTENSION = Symbol.for("lanai.session.extension");
+Object.defineProperty(Session.prototype, EXTENSION, {
+  get(this: Session): SessionExtension {
+    return Session.extensionOf(this);
+  },
+});
+
+/** The extension of a session of any copy of this package. */
+export function extensionOf<Data>(session: Session<Data>): SessionExtension {
+  return (session as unknown as Record<symbol, SessionExtension>)[EXTENSION] as SessionExtension;
 }
 
 /**
@@ -410,7 +347,10 @@ const guard = new Proxy(Object.prototype, {
       key === "maxAge"
         ? `${name}.persist(milliseconds)`
         : `${name}.set(${JSON.stringify(key)}, value)`;
-    throw new TypeError(`a session has no properties of its own: write ${hint}`);
+    throw new TypeError(
+      `a session has no properties of its own: write ${hint}; for a library that sets properties, ` +
+        "such as koa-csrf, mount plainSession of @lanai/session-compat",
+    );
   },
 });
 Object.setPrototypeOf(Entries.prototype, guard);

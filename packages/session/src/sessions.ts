@@ -1,144 +1,42 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { randomBytes } from "node:crypto";
 import type { ExtendableContext, Next } from "koa";
-import { decode } from "./codec.ts";
-import { cookieTracker } from "./cookie-tracker.ts";
 import { SessionError } from "./errors.ts";
-import { publish } from "./events.ts";
-import type { IdGenerator } from "./id-generator.ts";
-import { type IndexedStore, isIndexed } from "./indexed-store.ts";
-import { knownOptions } from "./known-options.ts";
-import { memoryStore } from "./memory-store.ts";
-import { Mount } from "./mount.ts";
-import { randomIds } from "./random-ids.ts";
+import { events } from "./events.ts";
+import { randomIds } from "./ids/random-ids.ts";
+import { isIndexed } from "./indexed-store.ts";
+import { AllSessions } from "./manager/all-sessions.ts";
+import { callsWithin, isPromise } from "./manager/call-store.ts";
+import { Ends, type SessionEnd } from "./manager/ends.ts";
+import { Mount } from "./manager/mount.ts";
+import { OwnedSessions, type SessionOwner, type SessionSummary } from "./manager/owned-sessions.ts";
+import type { Endable, SessionSettings } from "./manager/settings.ts";
+import { limitsOwners, type SessionsOptions, validate } from "./options.ts";
+import { openSession } from "./request/recognition.ts";
+import { RequestSession } from "./request/request-session.ts";
 import type { Session, SessionData } from "./session.ts";
-import { type ReleasedSession, type SessionSettings, SessionWork, USER } from "./session-work.ts";
-import { type Awaitable, type Ended, expiresAt, type SessionRecord, type Store } from "./store.ts";
-import { isPromise, storeGuard } from "./store-guard.ts";
-import type { Tracker } from "./tracker.ts";
-
-export interface SessionsOptions<Data = SessionData> {
-  /** Where sessions live. Default: {@link memoryStore}, which a restart empties. */
-  readonly store?: Store;
-  /** How ids travel. Default: {@link cookieTracker}. */
-  readonly tracker?: Tracker;
-  /** Where ids come from. Default: {@link randomIds}. None beside a store that carries its data. */
-  readonly generator?: IdGenerator;
-  /** Of the default tracker's cookie, without a prefix. Default: `sid`. */
-  readonly name?: string;
-  /**
-   * A session ends this many milliseconds after its last use. Default: 30 minutes (OWASP Session
-   * Management Cheat Sheet: 15 to 30 for low-risk applications).
-   */
-  readonly idleTimeout?: number;
-  /**
-   * A session ends this many milliseconds after its login (or creation), whatever happens.
-   * `Infinity` is allowed. Default: 24 hours (NIST SP 800-63B-4, 2.2.3).
-   */
-  readonly absoluteTimeout?: number;
-  /**
-   * `eager` loads the session of every request that brings an id; `lazy` waits until the app asks
-   * by `await ctx.session.load()` or {@link Sessions.preload}. Default: `eager`.
-   */
-  readonly load?: "eager" | "lazy";
-  /** The session is `ctx[property]`. Default: `session`. */
-  readonly property?: string;
-  /** Called when an id was generated for a new session, before it is stored; may set values. */
-  readonly onSessionNew?: (session: Session<Data>, ctx?: ExtendableContext) => Awaitable<void>;
-  /** Called before a session is destroyed. If it fails, the session stays. */
-  readonly onSessionRelease?: (released: ReleasedSession) => Awaitable<void>;
-  /** Milliseconds until a call of the store counts as an outage (503). Default: 2,000. */
-  readonly storeTimeout?: number;
-}
-
-const OPTIONS = [
-  "store",
-  "tracker",
-  "generator",
-  "name",
-  "idleTimeout",
-  "absoluteTimeout",
-  "load",
-  "property",
-  "onSessionNew",
-  "onSessionRelease",
-  "storeTimeout",
-] as const satisfies readonly (keyof SessionsOptions)[];
-
-const COOKIE = "it belongs to the tracker: write tracker: cookieTracker({ … })";
-const HINTS: Record<string, string> = {
-  key: "write name",
-  maxAge: "write idleTimeout and absoluteTimeout, or call session.persist(ms)",
-  ttl: "write idleTimeout and absoluteTimeout",
-  rolling: "a session that is used lives on by itself, up to absoluteTimeout",
-  renew: "a session that is used lives on by itself, up to absoluteTimeout",
-  resave: "only what changed is stored: leave it out",
-  saveUninitialized: "an empty session is never stored: leave it out",
-  autoCommit: "call session.commit() to store at once: leave it out",
-  allowEmpty: "an empty session is never stored: leave it out",
-  unset: "to end a session write await ctx.session.destroy()",
-  valid: "write requireSession, or a middleware that calls ctx.session.destroy()",
-  beforeSave: "write onSessionNew for what every session has",
-  genid: "write generator",
-  genSid: "write generator",
-  sessionIdStore: "write tracker",
-  externalKey: "write tracker: headerTracker({ name })",
-  ContextStore: "write store",
-  defer: "write load: 'lazy'",
-  errorHandler: "an outage is thrown to Koa, as a 503: leave it out",
-  reconnectTimeout: "write storeTimeout",
-  secret: "ids need no signature; for one write tracker: cookieTracker({ keys: [secret] })",
-  keys: "ids need no signature; for one write tracker: cookieTracker({ keys })",
-  signed: "ids need no signature; for one write tracker: cookieTracker({ keys })",
-  encode: "write store: sealedStore({ keys }) to keep sessions in the cookie",
-  decode: "write store: sealedStore({ keys }) to keep sessions in the cookie",
-  prefix: "a prefix of keys belongs to the store",
-  proxy: "write app.proxy = true",
-  httpOnly: "it is always on",
-  overwrite: "it is always on",
-  cookie: COOKIE,
-  domain: COOKIE,
-  path: COOKIE,
-  secure: COOKIE,
-  sameSite: COOKIE,
-  partitioned: COOKIE,
-};
+import type { Awaitable, Store } from "./store.ts";
+import { memoryStore } from "./stores/memory-store.ts";
+import { cookieTracker } from "./trackers/cookie-tracker.ts";
 
 const MINUTE = 60_000;
+const MAX_SESSIONS_PER_USER = { limit: 100, overflow: "end-oldest" } as const;
 
-/** By whom sessions are found: a user, as given to `login`, or any owner. */
-export type Whose = { readonly user: string } | { readonly owner: string };
-
-/** A session in a list: what may be shown to its user, and no secret. */
-export interface SessionSummary {
-  readonly publicId: string;
-  readonly userId: string | undefined;
-  readonly owners: ReadonlySet<string>;
-  readonly createdAt: Date;
-  readonly seenAt: Date;
-  readonly expiresAt: Date;
-}
-
-export interface SessionEnd {
-  readonly publicId: string;
-  readonly owners: ReadonlySet<string>;
-  /** `renewed`: the session lives, its old id doesn't. */
-  readonly reason: "destroyed" | "renewed";
-}
-
+/** Options of `sessions.create`: a user, values, or both. */
 export interface CreateSessionOptions<Data = SessionData> {
   /** Who is signed in. */
   readonly userId?: string;
-  /** What is set. Without a user there must be something. */
+  /** The values to set. Without a user there must be at least one. */
   readonly values?: Partial<Data> & Record<string, unknown>;
   /** Present the id as to an HTTPS server. Default: false. */
   readonly secure?: boolean;
 }
 
-/** What became of a token that came another way. */
+/** The result of receiving a token that came another way. */
 export type Received<Data = SessionData> =
-  /** `headers`: what the client is to send from now on, where that is no longer what it sent. */
+  /** `headers`: set if the client must send another token from now on. */
   | { readonly session: Session<Data>; readonly headers?: Record<string, string> }
-  /** `reason`: what may be told. `closeCode`: with which to close the socket. */
+  /** `reason`: a word that may be shown. `closeCode`: the code to close the socket with. */
   | { readonly session?: undefined; readonly reason: string; readonly closeCode: number };
 
 declare module "koa" {
@@ -148,6 +46,10 @@ declare module "koa" {
   }
 }
 
+/**
+ * Koa middleware that puts `ctx.session`, or another property, on each context, and stores it before
+ * the response.
+ */
 export type SessionMiddleware = (ctx: ExtendableContext, next: Next) => Promise<void>;
 
 /** The sessions of an app: made once, mounted anywhere. */
@@ -173,22 +75,45 @@ export interface Sessions<Data = SessionData> {
    */
   receive(ctx: ExtendableContext, token: string): Promise<Received<Data>>;
   /**
-   * Stores a new session, and tells the request headers by which a client presents it: for an app's
-   * own tests, and for clients that are no browsers.
+   * Stores a new session, and resolves to the request headers by which a client presents it: for an
+   * app's own tests, and for clients that are no browsers.
    */
   create(
     options?: CreateSessionOptions<Data>,
   ): Promise<{ session: Session<Data>; headers: Record<string, string> }>;
-  /** Whether the store can find sessions by owner, which the next three need. */
+  /** Whether the store can find sessions by owner, which the next four need. */
   readonly isIndexed: boolean;
   /** The live sessions of an owner. */
-  list(whose: Whose): Promise<SessionSummary[]>;
-  /** Ends one session of an owner. `false`: the owner has no such session. */
-  destroyByPublicId(whose: Whose, publicId: string): Promise<boolean>;
-  /** Ends all sessions of an owner, but the one with the public id `except`. */
-  destroyAll(whose: Whose, options?: { except?: string | undefined }): Promise<number>;
+  list(of: SessionOwner): Promise<SessionSummary[]>;
   /**
-   * Tells of every session that this process ends and every id that it renews, and is awaited.
+   * Names the device of one session of an owner, as `session.labelDevice` does that of the request's own.
+   * The session isn't used by it.
+   *
+   * @returns `false` if the owner has no such session.
+   * @throws TypeError for a label that can't be.
+   */
+  labelDevice(of: SessionOwner, publicId: string, label: string): Promise<boolean>;
+  /** Ends one session of an owner. `false`: the owner has no such session. */
+  destroyByPublicId(of: SessionOwner, publicId: string): Promise<boolean>;
+  /** Ends all sessions of an owner, but the one with the public id `except`. */
+  destroyAll(of: SessionOwner, options?: { except?: string | undefined }): Promise<number>;
+  /**
+   * Ends every session that exists now, whosever it is, in small steps that hold nobody up: for maintenance
+   * and after a breach (OWASP ASVS 5.0, 7.4.5). Each end is reported, so live connections end too. If it
+   * rejects, what was ended stays ended; call it again for the rest.
+   *
+   * @throws {SessionError} `ERR_SESSION_NOT_PAGED` for a store that can't go through its sessions.
+   */
+  destroyAll(everyone: { readonly everyone: true }): Promise<number>;
+  /** Counts the live sessions, in small steps: roughly, while others begin and end. */
+  count(): Promise<number>;
+  /**
+   * The live sessions, loaded a page at a time. One that lives throughout comes at least once; on Redis one
+   * that is renewed meanwhile may be missing, and one may come twice.
+   */
+  all(): AsyncIterable<SessionSummary>;
+  /**
+   * Calls `listener` for every session that this process ends and every id that it renews, and awaits it.
    *
    * @returns A function that stops it.
    */
@@ -208,22 +133,29 @@ export function createSessions<Data = SessionData>(
   validate(options);
   const { load = "eager", property = "session", storeTimeout = 2_000 } = options;
   const store = options.store ?? defaultStore();
-  const listeners = new Set<(end: SessionEnd) => Awaitable<void>>();
   const mount = new Mount(property);
+  /**
+   * The request in which a call is made, so that one that ends its own session notices. Whatever is
+   * begun in a request keeps its scope alive, such as a timer, so that the scope lets go of the request.
+   */
+  const scope = new AsyncLocalStorage<{ request: Endable | undefined }>();
 
-  const ask = storeGuard(storeTimeout, (error) =>
-    publish("unavailable", { level: "error", property, error }),
+  const operation = operations();
+  const calls = callsWithin(store, storeTimeout, (error) =>
+    events.emit("unavailable", { level: "error", property, error }),
   );
-  const ended = async ({ publicId, owners }: Ended, reason: SessionEnd["reason"]) => {
-    if (reason === "destroyed") publish("destroyed", { level: "info", property, publicId });
-    for (const listener of listeners) {
-      try {
-        await listener({ publicId, owners, reason });
-      } catch (error) {
-        process.emitWarning(`a listener of sessions.onEnd failed: ${error}`);
-      }
-    }
-  };
+  const { callStore } = calls;
+  const ends = new Ends(
+    property,
+    options.onSessionRelease,
+    (stored) => new RequestSession(settings, undefined, stored).session,
+    async (owner, publicId) => {
+      if (!isIndexed(store)) return undefined;
+      const ended = await callStore(() => store.destroyByPublicId(owner, publicId, operation()));
+      if (ended) onEnded(publicId);
+      return ended;
+    },
+  );
   const settings: SessionSettings = {
     store,
     tracker:
@@ -233,29 +165,36 @@ export function createSessions<Data = SessionData>(
     absoluteTimeout: options.absoluteTimeout ?? 24 * 60 * MINUTE,
     property,
     onSessionNew: options.onSessionNew as unknown as SessionSettings["onSessionNew"],
-    onSessionRelease: options.onSessionRelease,
-    ask,
-    operation: operations(),
-    ended,
+    maxSessionsPerUser: limitsOwners(store)
+      ? (options.maxSessionsPerUser ?? MAX_SESSIONS_PER_USER)
+      : undefined,
+    touch: options.touch ?? (() => true),
+    devices: isIndexed(store) ? (options.devices ?? {}) : undefined,
+    ...calls,
+    operation,
+    ends,
+    enterScope(request) {
+      if (scope.getStore()?.request === request) return;
+      const running: { request: Endable | undefined } = { request };
+      scope.enterWith(running);
+      request.whenOver(() => {
+        running.request = undefined;
+      });
+    },
   };
 
-  const faceOf = (work: SessionWork) => work.session as unknown as Session<Data>;
-  const indexed = (): IndexedStore => {
-    if (isIndexed(store)) return store;
-    throw new SessionError(
-      "ERR_SESSION_NOT_INDEXED",
-      "this store can't find sessions by owner: use one that can, such as memoryStore()",
-    );
-  };
-  /** Before an end by owner or public id; the sessions that come while this runs are ended too. */
-  const release = async (owner: string, ends: (record: SessionRecord) => boolean) => {
-    if (!options.onSessionRelease) return;
-    const index = indexed();
-    const records = await ask(() => index.list(owner));
-    for (const { publicId, owners } of records.filter(ends)) {
-      await options.onSessionRelease({ publicId, owners });
+  const sessionOf = (request: RequestSession) => request.session as unknown as Session<Data>;
+  const onEnded = (publicId: string) => scope.getStore()?.request?.wasEnded(publicId);
+  const runIn = async (request: RequestSession, next: Next): Promise<void> => {
+    const running: { request: RequestSession | undefined } = { request };
+    try {
+      await scope.run(running, next);
+    } finally {
+      running.request = undefined;
     }
   };
+  const owned = new OwnedSessions({ store, callStore, operation, ends, onEnded });
+  const everyone = new AllSessions({ store, callStore, operation, ends, onEnded });
 
   return {
     middleware: () => async (ctx, next) => {
@@ -267,24 +206,19 @@ export function createSessions<Data = SessionData>(
           `another manager has put its session at ctx.${property}: give one of them another property`,
         );
       }
-      const work = new SessionWork(settings, ctx);
-      mount.set(ctx, work);
+      const request = new RequestSession(settings, ctx);
+      mount.set(ctx, request);
       if (load === "eager") {
-        const loading = work.load();
+        const loading = request.load();
         if (isPromise(loading)) await loading;
       }
       try {
-        await next();
+        await (load === "lazy" || request.isOwned ? runIn(request, next) : next());
       } catch (error) {
-        try {
-          await work.finishFailed();
-        } catch (failure) {
-          // The app's own error is the one to be seen.
-          if (failure !== error) ctx.app.emit("error", failure, ctx);
-        }
+        await finishFailed(request, ctx, error);
         throw error;
       }
-      const finishing = work.finish();
+      const finishing = request.finish();
       if (isPromise(finishing)) await finishing;
     },
 
@@ -294,38 +228,35 @@ export function createSessions<Data = SessionData>(
     },
 
     from(ctx) {
-      const work = mount.required(ctx);
-      work.accessed = true;
-      return faceOf(work);
+      const request = mount.required(ctx);
+      request.accessed = true;
+      return sessionOf(request);
     },
 
     async open(id) {
-      const { carriesData } = store;
-      if (!(carriesData ?? settings.generator).isValid(id)) return undefined;
-      const work = new SessionWork(settings);
-      await work.find(id);
-      return work.status === "live" ? faceOf(work) : undefined;
+      const stored = await openSession(settings, id);
+      return stored && sessionOf(new RequestSession(settings, undefined, stored));
     },
 
     async receive(ctx, token) {
-      const work = new SessionWork(settings);
-      await work.receive(ctx, token);
-      const { status, refusal, record, id } = work;
+      const request = new RequestSession(settings);
+      const reissue = await request.receive(ctx, token);
+      request.mustBeReadable();
+      const { status, refusal, record, id } = request;
       if (status === "renewed") return { reason: "renewed", closeCode: 4403 };
-      if (status !== "live" || record === undefined || id === undefined) {
+      if (record === undefined || id === undefined) {
         const { shown, reason = "missing", closeCode = 4401 } = refusal ?? {};
         return { reason: shown ?? reason, closeCode };
       }
-      if (!work.isToBeSent) return { session: faceOf(work) };
+      const session = sessionOf(request);
+      if (!reissue) return { session };
       const { secure } = ctx;
       const headers = await settings.tracker.present?.(id, { secure, record, ctx });
-      return { session: faceOf(work), ...(headers && { headers }) };
+      return { session, ...(headers && { headers }) };
     },
 
     async create({ userId, values = {}, secure = false } = {}) {
-      const work = new SessionWork(settings);
-      work.status = "new";
-      const session = faceOf(work);
+      const session = sessionOf(new RequestSession(settings));
       for (const [key, value] of Object.entries(values)) session.set(key, value as never);
       if (userId !== undefined) session.login(userId);
       await session.commit();
@@ -339,35 +270,14 @@ export function createSessions<Data = SessionData>(
     },
 
     isIndexed: isIndexed(store),
-
-    async list(whose) {
-      const index = indexed();
-      const records = await ask(() => index.list(ownerOf(whose)));
-      return records.map(summary);
-    },
-
-    async destroyByPublicId(whose, publicId) {
-      const index = indexed();
-      const owner = ownerOf(whose);
-      await release(owner, (record) => record.publicId === publicId);
-      const end = await ask(() => index.destroyByPublicId(owner, publicId));
-      if (end) await ended(end, "destroyed");
-      return end !== undefined;
-    },
-
-    async destroyAll(whose, { except } = {}) {
-      const index = indexed();
-      const owner = ownerOf(whose);
-      await release(owner, (record) => record.publicId !== except);
-      const ends = await ask(() => index.destroyAll(owner, except === undefined ? {} : { except }));
-      for (const end of ends) await ended(end, "destroyed");
-      return ends.length;
-    },
-
-    onEnd(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    list: (of) => owned.list(of),
+    labelDevice: (of, publicId, label) => owned.label(of, publicId, label),
+    destroyByPublicId: (of, publicId) => owned.destroyByPublicId(of, publicId),
+    destroyAll: (of: SessionOwner | { everyone: true }, { except }: { except?: string } = {}) =>
+      "everyone" in of ? everyone.destroy() : owned.destroyAll(of, except),
+    count: () => everyone.count(),
+    all: () => everyone.list(),
+    onEnd: (listener) => ends.listen(listener),
 
     async close() {
       await store.close?.();
@@ -375,23 +285,22 @@ export function createSessions<Data = SessionData>(
   };
 }
 
+async function finishFailed(
+  request: RequestSession,
+  ctx: ExtendableContext,
+  error: unknown,
+): Promise<void> {
+  try {
+    await request.finishFailed(error);
+  } catch (failure) {
+    // The app's own error is the one to be seen.
+    if (failure !== error) ctx.app.emit("error", failure, ctx);
+  }
+}
+
 /** `createSessions(options).middleware()`: sessions in one line. */
-export const session = (options?: SessionsOptions): SessionMiddleware =>
-  createSessions(options).middleware();
-
-const ownerOf = (whose: Whose): string => ("user" in whose ? `user:${whose.user}` : whose.owner);
-
-function summary(record: SessionRecord): SessionSummary {
-  const { publicId, owners, createdAt, seenAt, values } = record;
-  const user = values.get(USER);
-  return {
-    publicId,
-    owners,
-    userId: user === undefined ? undefined : (decode(user, USER) as string),
-    createdAt: new Date(createdAt),
-    seenAt: new Date(seenAt),
-    expiresAt: new Date(expiresAt(record)),
-  };
+export function session(options?: SessionsOptions): SessionMiddleware {
+  return createSessions(options).middleware();
 }
 
 /** Names of calls: unique between processes by their beginning, and within one by a count. */
@@ -415,53 +324,4 @@ function defaultStore(): Store {
     );
   }
   return memoryStore();
-}
-
-function validate<Data>(options: SessionsOptions<Data>): void {
-  knownOptions("createSessions", options, OPTIONS, HINTS);
-  const { store, tracker, generator, name, load, property } = options;
-  const refuse = (option: keyof SessionsOptions, accepted: string): never => {
-    const got =
-      typeof options[option] === "string" ? `"${options[option]}"` : typeof options[option];
-    throw new TypeError(`createSessions: ${option} must be ${accepted}, got ${got}`);
-  };
-  const has = (value: unknown, ...methods: string[]): boolean =>
-    typeof value === "object" &&
-    value !== null &&
-    methods.every((it) => typeof (value as Record<string, unknown>)[it] === "function");
-
-  if (store !== undefined && !has(store, "load", "create", "commit", "destroy")) {
-    refuse("store", "a Store with load, create, commit and destroy, such as memoryStore()");
-  }
-  if (tracker !== undefined && !has(tracker, "get", "set", "clear")) {
-    refuse("tracker", "a Tracker with get, set and clear, such as cookieTracker()");
-  }
-  if (generator !== undefined && !has(generator, "generate", "isValid")) {
-    refuse("generator", "an IdGenerator with generate and isValid, such as randomIds()");
-  }
-  if (generator !== undefined && store?.carriesData) {
-    refuse("generator", "left out: this store's ids are the sessions themselves");
-  }
-  if (name !== undefined && tracker !== undefined) {
-    refuse("name", "given to the tracker, since there is one: cookieTracker({ name })");
-  }
-  if (load !== undefined && load !== "eager" && load !== "lazy")
-    refuse("load", "'eager' or 'lazy'");
-  if (property !== undefined && !/^[A-Za-z_$][\w$]*$/.test(property)) {
-    refuse("property", "a name such as 'session'");
-  }
-  for (const option of ["onSessionNew", "onSessionRelease"] as const) {
-    const { [option]: hook } = options;
-    if (hook !== undefined && typeof hook !== "function") refuse(option, "a function");
-  }
-  duration("idleTimeout", options.idleTimeout, 1000, 400 * 24 * 60 * MINUTE);
-  duration("absoluteTimeout", options.absoluteTimeout, 1000, Number.POSITIVE_INFINITY);
-  duration("storeTimeout", options.storeTimeout, 1, 2 ** 31 - 1);
-}
-
-function duration(option: string, value: unknown, least: number, most: number): void {
-  if (value === undefined || (typeof value === "number" && value >= least && value <= most)) return;
-  throw new RangeError(
-    `createSessions: ${option} must be a number of milliseconds from ${least} to ${most}, got ${String(value)}`,
-  );
 }

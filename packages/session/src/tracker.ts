@@ -1,29 +1,34 @@
 import type { ExtendableContext } from "koa";
 import type { SessionEvent } from "./events.ts";
 import type { Id } from "./id-generator.ts";
-import type { Refusal } from "./refusal.ts";
 import type { Awaitable, Change, SessionRecord } from "./store.ts";
 
-/** How the refusal of what a request brought is told. No secrets. */
+/** The report on a request's token that was refused. No secrets. */
 export interface RefusalTerms {
   /** The word for the client (`requireSession`), where it is to learn less. Default: the same. */
   readonly shown?: string;
-  /** Of the event. Default: `warn`. */
+  /** The level of the event. Default: `warn`. */
   readonly level?: SessionEvent["level"];
   /**
-   * With which a socket is closed whose first message brought it: 4401, sign in again, or 4403, come
-   * back with a fresh token. Default: 4401.
+   * The close code of a socket whose first message brought the token: 4401, sign in again, or 4403,
+   * come back with a fresh token. Default: 4401.
    */
   readonly closeCode?: number;
 }
 
-/** What a request brought: an id, or why what it brought can't be one. */
-export type Tracked =
+/** The reason why a request's token opens no session. */
+export interface Refusal extends RefusalTerms {
+  /** A word for events and `requireSession`: `malformed`, `signature`, `expired`. No secrets. */
+  readonly reason: string;
+}
+
+/** A token that a request brought: an id, or why what it brought can't be one. */
+export type PresentedToken =
   | {
       readonly id: Id;
-      /** How it is told that no id is like that. Default: `malformed`. */
+      /** The report if no id has this form. Default: `malformed`. */
       readonly ifMalformed?: Refusal;
-      /** How it is told that the store has no such session. Default: `unknown`. */
+      /** The report if the store has no such session. Default: `unknown`. */
       readonly ifUnknown?: Refusal;
     }
   /** A word for events and `requireSession`: `malformed`, `signature`, `ambiguous`. */
@@ -48,56 +53,73 @@ export type Admission =
       readonly destroy?: boolean;
     } & RefusalTerms);
 
-/** Where a session was found. */
-export interface Found {
+/** The circumstances in which a session was found. */
+export interface RecordSource {
   /** The time on the store's clock, with which alone the record's instants can be compared. */
   readonly now: number;
   /** Whether the id is the session itself: the store {@link Store.carriesData}. */
   readonly carriesData: boolean;
 }
 
+/** Options of {@link Tracker.present}. */
 export interface PresentOptions {
-  /** As to an HTTPS server. */
+  /** Whether the request goes to an HTTPS server. */
   readonly secure: boolean;
-  /** The session's record, where it is at hand. */
+  /** The session's record, if the caller has it. */
   readonly record?: SessionRecord;
-  /** The request whose client it is for, where there is one. */
+  /** The request of the client that the headers are for, if there is one. */
   readonly ctx?: ExtendableContext;
 }
 
 /**
- * How an id travels between a client and the server.
+ * Carries an id between a client and the server.
  *
- * Everything that `get` sees is hostile. It never throws for what a client sent: nothing there is
- * `undefined`, and what can't be an id is `refused`, without a store call. It need not know the
- * form of an id: the generator (or a store that carries its data) is asked next.
+ * Everything that `get` sees is hostile. It never throws for what a client sent: what can't be an
+ * id is `refused`, without a store call. It need not know the form of an id: the generator (or a
+ * store that carries its data) is asked next.
  *
  * Headers that `set` and `clear` write outlive an error thrown by the app.
  */
 export interface Tracker {
-  /** `text` is a token that came another way: in a socket's first message. */
-  get(ctx: ExtendableContext, text?: string): Awaitable<Tracked | undefined>;
+  /**
+   * Returns every different token that the request brought, in the order of preference, and none if it
+   * brought none. Which of them is the request's session is decided when they have been loaded.
+   *
+   * @param text - A token that came another way: in a socket's first message.
+   */
+  get(ctx: ExtendableContext, text?: string): Awaitable<readonly PresentedToken[]>;
   /**
    * Judges a session after it was loaded and before the app runs. If its `change` meets a conflict,
    * it is asked again with the fresh record.
    */
-  admit?(ctx: ExtendableContext, tracked: Tracked, record: SessionRecord, found: Found): Admission;
+  admit?(
+    ctx: ExtendableContext,
+    tracked: PresentedToken,
+    record: SessionRecord,
+    found: RecordSource,
+  ): Admission;
   /**
    * Sends an id. `maxAge`, in milliseconds, is how long the client should keep it; without it, until
    * the browser is closed.
    */
   set(ctx: ExtendableContext, id: Id, record: SessionRecord, maxAge?: number): Awaitable<void>;
-  /** Tells the client to forget its id: an expired cookie, an empty header. */
+  /** Has the client forget its id: an expired cookie, an empty header. */
   clear(ctx: ExtendableContext): Awaitable<void>;
   /** The request headers by which a client presents an id: for an app's tests and other clients. */
   present?(id: Id, options: PresentOptions): Awaitable<Record<string, string>>;
+  /**
+   * The name of the kind of token to which sessions belong that are begun through this tracker, or
+   * through the one that brought `token`. A session that belongs to one is admitted by no other tracker,
+   * so that an id that is readable in a token can't be presented as a cookie. Default: none.
+   */
+  owner?(ctx: ExtendableContext | undefined, token?: PresentedToken): string | undefined;
   /** Request headers on which a response depends that read a session, for `Vary`. */
   readonly vary?: string;
   /** The scheme of `WWW-Authenticate` in a 401. Default: `Session`. */
   readonly challenge?: string;
   /**
-   * Whether a request that brings what is refused is answered with the 401 of `requireSession`; one
-   * that brings nothing goes on. Default: false, which makes it anonymous.
+   * Whether a request with a refused token gets the 401 of `requireSession`; a request without one
+   * goes on. Default: false, which makes the request anonymous.
    */
   readonly strict?: boolean;
 }

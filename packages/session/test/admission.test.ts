@@ -200,7 +200,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
 
     test("tells what the tracker shows, and its code", async () => {
       const terms = { shown: "later", closeCode: 4403 };
-      await using opened = await judgedSite({ get: () => ({ refused: "inactive", ...terms }) });
+      await using opened = await judgedSite({ get: () => [{ refused: "inactive", ...terms }] });
       expect(await opened.sessions.receive(contextOf({}), "a")).toEqual({
         reason: "later",
         closeCode: 4403,

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkKey, decode, encode } from "../src/codec.ts";
+import { checkKey, decode, encode } from "../src/request/codec.ts";
 
 /** Strings, numbers and keys that JSON carries as they are: -0 is 0 in JSON. */
 const scalar = fc.oneof(
@@ -71,6 +71,16 @@ describe("what a session may hold comes back as it was", () => {
       }),
       { numRuns: 10_000 },
     );
+  });
+
+  test("an object's keys, whatever keys the parser has met before", () => {
+    // V8 13.6 (Node 24) takes a key that begins with an escape for one that ends with a backslash, if
+    // it has met that at the same place.
+    const keys = ['"', "\n", "\\", "\u0000", "b\\", 'b"', "b\n", "\ud800"];
+    for (const before of keys) {
+      JSON.parse(JSON.stringify({ a: 1, [before]: 1 }));
+      for (const key of keys) expect(roundTrip({ a: 1, [key]: 2 })).toEqual({ a: 1, [key]: 2 });
+    }
   });
 
   test("5,000 random objects with undefined properties, which are left out", () => {

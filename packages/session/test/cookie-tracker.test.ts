@@ -1,8 +1,14 @@
 import { createHmac, createSecretKey, generateKeyPairSync } from "node:crypto";
-import diagnostics from "node:diagnostics_channel";
-import { type CookieTrackerOptions, cookieTracker, type Tracker } from "@lanai/session";
+import {
+  type CookieTrackerOptions,
+  cookieTracker,
+  type SessionEvent,
+  type Tracker,
+} from "@lanai/session";
 import { trackerConformance } from "@lanai/session/testing";
-import { afterEach, describe, expect, test } from "vitest";
+import type { Context, Middleware } from "koa";
+import { describe, expect, test } from "vitest";
+import { reported } from "../../../scripts/testing/reported.ts";
 import { koaVersions } from "./koa-versions.ts";
 import { site } from "./site.ts";
 import { contextOf, found, type RequestParts, recordOf } from "./tracker-context.ts";
@@ -10,6 +16,10 @@ import { contextOf, found, type RequestParts, recordOf } from "./tracker-context
 const KEY = "the first key has thirty-two bytes";
 const OLD_KEY = "an older key has thirty-two bytes too";
 const { publicKey } = generateKeyPairSync("ed25519");
+/** RFC 6265, 4.1.1: all that may stand in a value, but %, which begins an encoded character. */
+const OCTETS = Array.from({ length: 94 }, (_, at) => String.fromCharCode(33 + at))
+  .filter((it) => !'",;\\%'.includes(it))
+  .join("");
 const DAY = 24 * 60 * 60 * 1000;
 
 const variants: Record<string, CookieTrackerOptions> = {
@@ -31,8 +41,12 @@ for (const [version, App] of koaVersions) {
   }
 }
 
-const read = (tracker: Tracker, cookie: string, parts: RequestParts = {}) =>
-  tracker.get(contextOf({ ...parts, headers: { ...parts.headers, cookie } }));
+/** The one token that is read, or all if there are several. */
+const read = (tracker: Tracker, cookie: string, parts: RequestParts = {}) => {
+  const tokens = tracker.get(contextOf({ ...parts, headers: { ...parts.headers, cookie } }));
+  if (tokens instanceof Promise) throw new Error("a cookie is read at once");
+  return tokens.length > 1 ? tokens : tokens[0];
+};
 
 async function written(tracker: Tracker, parts: RequestParts = {}, maxAge?: number) {
   const ctx = contextOf(parts);
@@ -52,7 +66,7 @@ describe("a plain request", () => {
   });
 
   test("doesn't read the prefixed name", () => {
-    expect(read(cookieTracker(), "__Host-sid=abc; __Secure-sid=abc")).toBeUndefined();
+    expect(read(cookieTracker(), "__Host-Http-sid=abc; __Secure-sid=abc")).toBeUndefined();
   });
 
   test.each<[string, CookieTrackerOptions, string]>([
@@ -74,20 +88,20 @@ describe("a secure request", () => {
 
   test("writes the prefixed name alone", async () => {
     expect(await written(cookieTracker(), secure)).toEqual([
-      "__Host-sid=abc; Path=/; HttpOnly; Secure; SameSite=Lax",
+      "__Host-Http-sid=abc; Path=/; HttpOnly; Secure; SameSite=Lax",
     ]);
   });
 
   test("reads the prefixed name alone", () => {
     const tracker = cookieTracker();
-    expect(read(tracker, "sid=planted; __Host-sid=abc", secure)).toEqual({ id: "abc" });
+    expect(read(tracker, "sid=planted; __Host-Http-sid=abc", secure)).toEqual({ id: "abc" });
     expect(read(tracker, "sid=planted", secure)).toBeUndefined();
     expect(read(tracker, "__Secure-sid=planted", secure)).toBeUndefined();
     expect(read(tracker, "__host-sid=planted", secure)).toBeUndefined();
   });
 
   test.each<[string, CookieTrackerOptions, string, string]>([
-    ["by default", {}, "__Host-sid", "Path=/"],
+    ["by default", {}, "__Host-Http-sid", "Path=/"],
     [
       "with a domain and a path",
       { domain: "example.com", path: "/app" },
@@ -107,27 +121,27 @@ describe("a secure request", () => {
     const tracker = cookieTracker(options);
     const line = `__Secure-sid=abc; ${attributes}; HttpOnly; Secure; SameSite=Lax`;
     expect(await written(tracker, secure)).toEqual([line]);
-    expect(read(tracker, "__Host-sid=no; __Secure-sid=abc", secure)).toEqual({ id: "abc" });
+    expect(read(tracker, "__Host-Http-sid=no; __Secure-sid=abc", secure)).toEqual({ id: "abc" });
   });
 
   test("is one that a trusted proxy received over HTTPS", () => {
     const parts = { proxy: true, headers: { "x-forwarded-proto": "https" } };
-    expect(read(cookieTracker(), "sid=no; __Host-sid=abc", parts)).toEqual({ id: "abc" });
+    expect(read(cookieTracker(), "sid=no; __Host-Http-sid=abc", parts)).toEqual({ id: "abc" });
   });
 
   test("is any request with secure: true", async () => {
     const tracker = cookieTracker({ secure: true });
     expect(await written(tracker)).toEqual([
-      "__Host-sid=abc; Path=/; HttpOnly; Secure; SameSite=Lax",
+      "__Host-Http-sid=abc; Path=/; HttpOnly; Secure; SameSite=Lax",
     ]);
-    expect(read(tracker, "sid=no; __Host-sid=abc")).toEqual({ id: "abc" });
+    expect(read(tracker, "sid=no; __Host-Http-sid=abc")).toEqual({ id: "abc" });
   });
 });
 
 test("secure: false follows the request", async () => {
   const tracker = cookieTracker({ secure: false });
   expect(await written(tracker)).toEqual(["sid=abc; Path=/; HttpOnly; SameSite=Lax"]);
-  expect(read(tracker, "__Host-sid=abc", { encrypted: true })).toEqual({ id: "abc" });
+  expect(read(tracker, "__Host-Http-sid=abc", { encrypted: true })).toEqual({ id: "abc" });
 });
 
 test("the attributes are those that were asked for", async () => {
@@ -139,7 +153,7 @@ test("the attributes are those that were asked for", async () => {
     priority: "high",
   });
   expect(await written(tracker)).toEqual([
-    "__Host-app=abc; Path=/; HttpOnly; Secure; Partitioned; Priority=High; SameSite=None",
+    "__Host-Http-app=abc; Path=/; HttpOnly; Secure; Partitioned; Priority=High; SameSite=None",
   ]);
   expect(await written(cookieTracker({ sameSite: "strict" }))).toEqual([
     "sid=abc; Path=/; HttpOnly; SameSite=Strict",
@@ -155,6 +169,93 @@ test("limit: outside the cookie's path each request that sets something begins a
     expect(response.headers.getSetCookie()).toEqual([expect.stringContaining("; Path=/app;")]);
     expect(it.memory.size).toBe(sessions);
   }
+});
+
+describe("migrate", () => {
+  const secure = { encrypted: true };
+  const FORMER_GONE = [
+    "__Host-sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax",
+    "__Host-sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; Partitioned; SameSite=Lax",
+  ];
+
+  test("without it the former name is not read", () => {
+    expect(read(cookieTracker(), "__Host-sid=abc", secure)).toBeUndefined();
+  });
+
+  test("reads the former name only where the new one is absent", () => {
+    const tracker = cookieTracker({ migrate: true });
+    expect(read(tracker, "__Host-sid=abc", secure)).toEqual({ id: "abc", outdated: true });
+    expect(read(tracker, "__Host-sid=abc; __Host-Http-sid=def", secure)).toEqual({ id: "def" });
+    expect(read(tracker, "__Host-sid=abc; __Host-Http-sid=", secure)).toEqual({
+      refused: "malformed",
+    });
+    expect(read(tracker, "__Host-sid=abc")).toBeUndefined();
+    expect(read(tracker, "sid=abc", secure)).toBeUndefined();
+  });
+
+  test.each(["domain", "path"])("with a %s there is nothing to move", (option) => {
+    const value = option === "domain" ? "example.com" : "/app";
+    const tracker = cookieTracker({ migrate: true, [option]: value });
+    expect(read(tracker, "__Host-sid=abc", secure)).toBeUndefined();
+  });
+
+  test("takes a signature of the former name, and sends one of the new", async () => {
+    const tracker = cookieTracker({ migrate: true, keys: [KEY] });
+    const before = createHmac("sha256", KEY).update("__Host-sid=abc").digest("base64url");
+    expect(read(tracker, `__Host-sid=abc.${before}`, secure)).toMatchObject({ id: "abc" });
+    expect(read(tracker, "__Host-sid=abc.x", secure)).toEqual({ refused: "signature" });
+  });
+
+  test("moves the session on the next response, and ends the former cookie", async () => {
+    const tracker = cookieTracker({ migrate: true });
+    const routes = { "/": (ctx: Context) => ctx.session.getString("name", "nobody") };
+    const trusted: Middleware = (ctx, next) => {
+      ctx.app.proxy = true;
+      return next();
+    };
+    await using it = await site(routes, { tracker, above: trusted });
+    const { session } = await it.sessions.create({ values: { name: "ada" } });
+    const proto = { "X-Forwarded-Proto": "https" };
+    const moved = await fetch(it.url, {
+      headers: { ...proto, Cookie: `__Host-sid=${session.id}` },
+    });
+    expect(await moved.text()).toBe("ada");
+    expect(moved.headers.getSetCookie()).toEqual([
+      ...FORMER_GONE,
+      `__Host-Http-sid=${session.id}; Path=/; HttpOnly; Secure; SameSite=Lax`,
+    ]);
+    const after = await fetch(it.url, {
+      headers: { ...proto, Cookie: `__Host-Http-sid=${session.id}` },
+    });
+    expect(await after.text()).toBe("ada");
+    expect(after.headers.getSetCookie()).toEqual([]);
+  });
+
+  test("a sign-out leaves neither name", async () => {
+    const ctx = contextOf({
+      ...secure,
+      headers: { cookie: "__Host-sid=planted; __Host-Http-sid=abc" },
+    });
+    const tracker = cookieTracker({ migrate: true });
+    await tracker.get(ctx);
+    await tracker.clear(ctx);
+    expect(ctx.res.getHeader("Set-Cookie")).toEqual([
+      ...FORMER_GONE,
+      "__Host-Http-sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax",
+    ]);
+  });
+
+  test("writes 8 lines at most", async () => {
+    const headers = {
+      host: "a.b.c.d.example.com",
+      cookie: "__Host-sid=x; __Host-Http-sid=a; __Host-Http-sid=b",
+    };
+    const ctx = contextOf({ ...secure, headers });
+    const tracker = cookieTracker({ migrate: true });
+    await tracker.get(ctx);
+    await tracker.clear(ctx);
+    expect(ctx.res.getHeader("Set-Cookie")).toHaveLength(8);
+  });
 });
 
 describe("Max-Age", () => {
@@ -183,13 +284,22 @@ describe("get", () => {
     ["a value with =", "sid=a=b", { id: "a=b" }],
     ["an encoded value", "sid=%61bc", { id: "abc" }],
     ["a value that can't be decoded", "sid=%zz", { id: "%zz" }],
+    ["a quoted value", 'sid="abc"', { id: "abc" }],
+    ["a quoted value between others", 'a="b"; sid="abc" ;c=d', { id: "abc" }],
+    ["a quoted and encoded value", 'sid="%61bc"', { id: "abc" }],
+    ["a value with encoded quotes", "sid=%22abc%22", { id: '"abc"' }],
+    ["a value with one quote", 'sid="abc', { id: '"abc' }],
+    ["only quotes", 'sid=""', { refused: "malformed" }],
+    ["a plain value beside its quoted twin", 'sid=abc; sid="abc"', { id: "abc" }],
+    ["every character of a value", `sid=${OCTETS}`, { id: OCTETS }],
+    ["every character in quotes", `sid="${OCTETS}"`, { id: OCTETS }],
     ["an empty value", "sid=", { refused: "malformed" }],
     ["a blank value", "sid= ; a=b", { refused: "malformed" }],
     ["4,096 bytes", `sid=${"a".repeat(4096)}`, { id: "a".repeat(4096) }],
     ["4,097 bytes", `sid=${"a".repeat(4097)}`, { refused: "malformed" }],
-    ["two different values", "sid=abc; a=b; sid=d", { refused: "ambiguous" }],
+    ["two different values", "sid=abc; a=b; sid=d", [{ id: "abc" }, { id: "d" }]],
     ["two equal values", "sid=abc; a=b; sid=abc", { id: "abc" }],
-    ["a different value after two equal ones", "sid=a; sid=a; sid=b", { refused: "ambiguous" }],
+    ["a different value after two equal ones", "sid=a; sid=a; sid=b", [{ id: "a" }, { id: "b" }]],
   ])("reads %s", (_what, cookie, tracked) => {
     expect(read(cookieTracker(), cookie)).toEqual(tracked);
   });
@@ -200,7 +310,7 @@ describe("get", () => {
   });
 
   test("takes no token from a socket's first message", () => {
-    expect(cookieTracker().get(contextOf({}), "abc")).toBeUndefined();
+    expect(cookieTracker().get(contextOf({}), "abc")).toEqual([]);
   });
 });
 
@@ -245,9 +355,11 @@ describe("set", () => {
 test("what is presented is what a client would send", async () => {
   const tracker = cookieTracker();
   expect(await tracker.present?.("abc", { secure: false })).toEqual({ cookie: "sid=abc" });
-  expect(await tracker.present?.("abc", { secure: true })).toEqual({ cookie: "__Host-sid=abc" });
+  expect(await tracker.present?.("abc", { secure: true })).toEqual({
+    cookie: "__Host-Http-sid=abc",
+  });
   expect(await cookieTracker({ secure: true }).present?.("abc", { secure: false })).toEqual({
-    cookie: "__Host-sid=abc",
+    cookie: "__Host-Http-sid=abc",
   });
 });
 
@@ -270,13 +382,13 @@ describe("with keys", () => {
   });
 
   test("a cookie that the first has signed is not sent again", async () => {
-    const tracked = await read(tracker, `sid=${sign(KEY, "abc")}`);
+    const tracked = read(tracker, `sid=${sign(KEY, "abc")}`);
     expect(tracked).toEqual({ id: "abc" });
     expect(admit(tracked)).toEqual({ status: "accept", reissue: false });
   });
 
   test("a cookie that an older one has signed is sent again", async () => {
-    const tracked = await read(tracker, `sid=${sign(OLD_KEY, "abc")}`);
+    const tracked = read(tracker, `sid=${sign(OLD_KEY, "abc")}`);
     expect(tracked).toMatchObject({ id: "abc" });
     expect(admit(tracked)).toEqual({ status: "accept", reissue: true });
   });
@@ -293,7 +405,7 @@ describe("with keys", () => {
     ["no id", sign(KEY, "")],
     ["another id", `abd${good.slice(3)}`],
     ["a key that is gone", sign("a key that was withdrawn long ago", "abc")],
-    ["the other name", sign(KEY, "abc", "__Host-sid")],
+    ["the other name", sign(KEY, "abc", "__Host-Http-sid")],
     ["a signature that is cut", good.slice(0, -1)],
     ["a signature that goes on", `${good}A`],
     ["a character of the same low byte", encodeURIComponent(good.slice(0, -1) + widened(good))],
@@ -324,8 +436,8 @@ describe("with keys", () => {
     );
   });
 
-  function admit(tracked: Awaited<ReturnType<Tracker["get"]>>) {
-    return tracked && tracker.admit?.(contextOf({}), tracked, recordOf(), found);
+  function admit(tracked: ReturnType<typeof read>) {
+    return tracked && "id" in tracked && tracker.admit?.(contextOf({}), tracked, recordOf(), found);
   }
 });
 
@@ -335,34 +447,132 @@ test("without keys there is nothing to admit", () => {
 
 describe("lanai:session:insecure", () => {
   const name = "lanai:session:insecure";
-  let events: unknown[] = [];
-  const listen = (event: unknown) => events.push(event);
   const https = { headers: { "x-forwarded-proto": "https" } };
-
-  afterEach(() => {
-    diagnostics.unsubscribe(name, listen);
-    events = [];
-  });
+  const heard = () => reported<SessionEvent>(name);
+  const get = (headers: Record<string, string>, proxy = false, options?: CookieTrackerOptions) =>
+    cookieTracker(options).get(contextOf({ headers, proxy }));
 
   test("says what to set where the app doesn't trust its proxy", async () => {
-    diagnostics.subscribe(name, listen);
-    await read(cookieTracker(), "sid=secret-id", https);
-    await cookieTracker().get(contextOf(https));
-    expect(events).toHaveLength(2);
-    expect(events[0]).toEqual({
-      level: "warn",
-      message: expect.stringContaining("set app.proxy = true"),
-    });
+    using insecure = heard();
+    read(cookieTracker(), "sid=secret-id", https);
+    expect(insecure.events).toEqual([
+      { level: "warn", message: expect.stringContaining("set app.proxy = true") },
+    ]);
+    expect(JSON.stringify(insecure.events)).not.toContain("secret-id");
   });
 
-  test("says nothing of other requests", async () => {
-    diagnostics.subscribe(name, listen);
-    await cookieTracker().get(contextOf({}));
-    await cookieTracker().get(contextOf({ headers: { "x-forwarded-proto": "http" } }));
-    await cookieTracker().get(contextOf({ ...https, proxy: true }));
+  test("comes at most once a minute from one tracker for one header", async () => {
+    using insecure = heard();
+    const tracker = cookieTracker();
+    for (let i = 0; i < 3; i++) await tracker.get(contextOf(https));
+    await tracker.get(contextOf({ headers: { forwarded: "proto=https" } }));
+    expect(insecure.events).toHaveLength(2);
+  });
+
+  test.each([
+    ["X-Forwarded-Proto", "HTTPS"],
+    ["X-Forwarded-Proto", "https, http"],
+    ["X-Forwarded-Proto", "wss"],
+    ["Forwarded", "for=192.0.2.60;proto=https;by=203.0.113.43"],
+    ["Forwarded", 'For="[2001:db8::1]"; Proto="HTTPS", for=10.0.0.1;proto=http'],
+    ["X-Forwarded-Protocol", "https"],
+    ["X-Forwarded-Scheme", "https"],
+    ["X-Url-Scheme", "https"],
+    ["X-Forwarded-Ssl", "on"],
+    ["X-Forwarded-Ssl", "ON"],
+    ["Front-End-Https", "on"],
+    ["Front-End-Https", "On"],
+    ["X-ARR-SSL", "2048|256|C=US, O=Example CA|CN=www.example.com"],
+    ["X-Forwarded-Port", "443"],
+    ["CloudFront-Forwarded-Proto", "https"],
+    ["CF-Visitor", '{"scheme":"https"}'],
+  ])("knows that a proxy received the request over HTTPS by %s: %s", async (header, value) => {
+    using insecure = heard();
+    await get({ [header.toLowerCase()]: value });
+    const message = expect.stringMatching(/set app\.proxy = true/);
+    expect(insecure.events).toEqual([{ level: "warn", message }]);
+  });
+
+  test.each([
+    ["X-Forwarded-Proto", "wss", "let the proxy send X-Forwarded-Proto: https, in lower case"],
+    ["Forwarded", "proto=https", "let the proxy send X-Forwarded-Proto: https"],
+  ])("says what is missing where app.proxy is set: %s: %s", async (header, value, advice) => {
+    using insecure = heard();
+    await get({ [header.toLowerCase()]: value }, true);
+    expect(insecure.events).toEqual([{ level: "warn", message: expect.stringContaining(advice) }]);
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["without such a header", {}],
+    ["that a proxy received over HTTP", { "x-forwarded-proto": "http" }],
+    ["of a second proxy over HTTPS", { "x-forwarded-proto": "http, https" }],
+    ["that names HTTPS elsewhere", { forwarded: 'for=a;host="https";proto=http, proto=https' }],
+    ["whose headers say no", { "x-forwarded-ssl": "off", "front-end-https": "off" }],
+    ["with an empty X-ARR-SSL", { "x-arr-ssl": "" }],
+  ])("says nothing of a request %s", async (_what, headers) => {
+    using insecure = heard();
+    await get(headers);
+    expect(insecure.events).toEqual([]);
+  });
+
+  test("says nothing of a request that Koa takes for secure, or is made so", async () => {
+    using insecure = heard();
+    await get(https.headers, true);
     await cookieTracker().get(contextOf({ ...https, encrypted: true }));
-    await cookieTracker({ secure: true }).get(contextOf(https));
-    expect(events).toEqual([]);
+    await get(https.headers, false, { secure: true });
+    expect(insecure.events).toEqual([]);
+  });
+
+  test("tells of a plain request that brings only the cookie of HTTPS", async () => {
+    using insecure = heard();
+    await get({ cookie: "a=b; __Host-Http-sid=secret-id" });
+    await get({ cookie: "__Secure-sid=secret-id" }, false, { path: "/app" });
+    const message = expect.stringContaining("brought only the session cookie of HTTPS");
+    expect(insecure.events).toEqual([
+      { level: "warn", message },
+      { level: "warn", message },
+    ]);
+    expect(JSON.stringify(insecure.events)).not.toContain("secret-id");
+  });
+
+  test("says nothing where the plain cookie came too, or another's", async () => {
+    using insecure = heard();
+    await get({ cookie: "sid=abc; __Host-Http-sid=def" });
+    await get({ cookie: "__Host-Http-sid2=def; x__Host-Http-sid=d; a=__Host-Http-sid=d" });
+    expect(insecure.events).toEqual([]);
+  });
+
+  test.each<[string, string, Record<string, string>, number]>([
+    ["a browser over plain HTTP", "example.com", { origin: "http://example.com" }, 1],
+    ["another client over plain HTTP", "example.com", {}, 1],
+    ["a browser on loopback", "localhost:3000", { "sec-fetch-site": "none" }, 1],
+    ["a page of HTTPS behind a silent proxy", "example.com", { origin: "https://example.com" }, 0],
+    ["a browser behind a silent proxy", "example.com", { "sec-fetch-site": "none" }, 0],
+    ["a browser behind a proxy that says so", "example.com", https.headers, 0],
+  ])("secure: true is reported to %s: %s", async (_what, host, headers, times) => {
+    using insecure = heard();
+    await written(cookieTracker({ secure: true }), { headers: { host, ...headers } });
+    await written(cookieTracker({ secure: true }), { headers: { host }, encrypted: true });
+    expect(insecure.events).toHaveLength(times);
+    for (const { message } of insecure.events) expect(message).toContain("secure: true");
+  });
+
+  test.each([
+    ["example.com", "example.com", 0],
+    ["example.com", "EXAMPLE.com:8080", 0],
+    ["Example.com", "shop.example.com", 0],
+    ["example.com", "notexample.com", 1],
+    ["shop.example.com", "example.com", 1],
+    ["example.com", "10.0.0.1", 1],
+    ["com", "example.com", 1],
+    ["localhost", "localhost", 0],
+  ])("the domain %s at the host %s is reported %i times", async (domain, host, times) => {
+    using insecure = heard();
+    await written(cookieTracker({ domain }), { headers: { host } });
+    expect(insecure.events).toHaveLength(times);
+    for (const { message } of insecure.events) {
+      expect(message).toContain("doesn't match the host of the request");
+    }
   });
 });
 
@@ -370,9 +580,9 @@ describe("what browsers would reject is refused at construction:", () => {
   test.each<[string, object, string]>([
     ["an empty name", { name: "" }, "name must be a token of RFC 9110"],
     ["a name with a space", { name: "a b" }, "name must be a token of RFC 9110"],
-    ["a name with =", { name: "a=b" }, "got 'a=b'"],
+    ["a name with =", { name: "a=b" }, 'got "a=b"'],
     ["a name that is no text", { name: 5 }, "got 5"],
-    ["a name with a prefix", { name: "__Host-sid" }, "is added by itself on a secure request"],
+    ["a name with a prefix", { name: "__Host-Http-sid" }, "is added by itself on a secure request"],
     ["a prefix in another case", { name: "__secure-sid" }, "is added by itself"],
     ["a domain with a leading dot", { domain: ".example.com" }, "without a leading dot"],
     ["a domain with a port", { domain: "example.com:80" }, "domain must be a host name"],
@@ -381,20 +591,42 @@ describe("what browsers would reject is refused at construction:", () => {
     ["a domain of 254 characters", { domain: `${"a.".repeat(126)}ab` }, "domain must be"],
     ["a path without a slash", { path: "app" }, "path must be an absolute path without ;"],
     ["a path with ;", { path: "/a;b" }, "path must be an absolute path without ;"],
+    ["a path with a space", { path: "/my app" }, "path must be an absolute path"],
+    ["a path with a quote", { path: '/"app"' }, "path must be an absolute path"],
+    ["a path with dots", { path: "/a/../b" }, "path must be an absolute path"],
+    ["a path with encoded dots", { path: "/a/%2e%2E/b" }, "path must be an absolute path"],
+    ["a path with a query", { path: "/app?a=b" }, "path must be an absolute path"],
+    ["a path with a fragment", { path: "/app#a" }, "path must be an absolute path"],
+    ["a path with a backslash", { path: "/a\\b" }, "path must be an absolute path"],
+    ["a path with a tab", { path: "/a\tb" }, "path must be an absolute path"],
+    ["a path in another script", { path: "/é" }, "path must be an absolute path"],
     ["a path with a line break", { path: "/a\r\nb" }, "path must be an absolute path without ;"],
     [
       "a path of 1,025 characters",
       { path: `/${"a".repeat(1024)}` },
       "path must be an absolute path without ;",
     ],
-    ["secure: 'auto'", { secure: "auto" }, "secure must be one of true, false, got 'auto'"],
-    ["sameSite: true", { sameSite: true }, "sameSite must be one of 'lax', 'strict', 'none'"],
-    ["partitioned: 1", { secure: true, partitioned: 1 }, "partitioned must be one of true, false"],
-    ["a priority", { priority: "urgent" }, "priority must be one of 'low', 'medium', 'high'"],
-    ["sameSite none", { sameSite: "none" }, "sameSite 'none' needs secure: true"],
+    ["secure: 'auto'", { secure: "auto" }, "secure must be a boolean, got string"],
+    ["sameSite: true", { sameSite: true }, 'sameSite must be "lax", "strict" or "none", got true'],
+    [
+      "partitioned: 1",
+      { secure: true, partitioned: 1 },
+      "partitioned must be a boolean, got number",
+    ],
+    ["a priority", { priority: "urgent" }, 'priority must be "low", "medium" or "high"'],
+    ["sameSite none", { sameSite: "none" }, 'sameSite "none" needs secure: true'],
     ["partitioned", { partitioned: true }, "partitioned needs secure: true"],
-    ["a single key", { keys: KEY }, "keys must be an array of secrets"],
-    ["no keys", { keys: [] }, "keys must hold at least one key, got none"],
+    [
+      "a single key",
+      { keys: KEY },
+      "keys must be an array of at least one secret of at least 32 bytes, got string",
+    ],
+    [
+      "no keys",
+      { keys: [] },
+      "keys must be an array of at least one secret of at least 32 bytes, got array",
+    ],
+    ["migrate: 'yes'", { migrate: "yes" }, "migrate must be a boolean, got string"],
     ["a short key", { keys: [KEY, "short"] }, "keys[1] must have at least 32 bytes, got 5"],
     ["a key that is none", { keys: [5] }, "keys[0] must be a string, a Uint8Array or a secret"],
     ["a public key", { keys: [publicKey] }, "keys[0] must be a string, a Uint8Array or a secret"],

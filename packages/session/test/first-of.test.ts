@@ -1,12 +1,6 @@
-import {
-  cookieTracker,
-  firstOf,
-  headerTracker,
-  queryTracker,
-  type Tracked,
-  type Tracker,
-} from "@lanai/session";
+import { cookieTracker, firstOf, headerTracker, queryTracker, type Tracker } from "@lanai/session";
 import { trackerConformance } from "@lanai/session/testing";
+import type { PresentedToken } from "@lanai/session/tracker";
 import { describe, expect, test } from "vitest";
 import { contextOf, found, recordOf } from "./tracker-context.ts";
 
@@ -32,12 +26,12 @@ for (const [name, open] of Object.entries(pairs)) {
 }
 
 /** Answers what it was made with, and notes what it is told. */
-function noted(tracked: Tracked | undefined, more: Partial<Tracker> = {}) {
+function noted(token: PresentedToken | undefined, more: Partial<Tracker> = {}) {
   const calls: string[] = [];
   const tracker: Tracker = {
     get: (_ctx, text) => {
       calls.push(`get ${text}`);
-      return tracked;
+      return token === undefined ? [] : [token];
     },
     set: (_ctx, id, _record, maxAge) => void calls.push(`set ${id} ${maxAge}`),
     clear: () => void calls.push("clear"),
@@ -55,28 +49,29 @@ describe.each([
   ["synchronous", (tracker: Tracker) => tracker],
   ["asynchronous", slow],
 ])("of %s trackers", (_kind, made) => {
-  test.each<[string, readonly (Tracked | undefined)[], Tracked | undefined]>([
-    ["nothing", [nothing, nothing], nothing],
-    ["the first's id", [a, nothing], a],
-    ["the second's id", [nothing, a], a],
-    ["the third's id", [nothing, nothing, a], a],
-    ["an id on which all agree", [a, { id: "a" }], a],
-    ["a conflict", [a, b], { refused: "ambiguous" }],
-    ["a conflict with the third", [a, nothing, b], { refused: "ambiguous" }],
-    ["a refusal", [nothing, bad], bad],
-    ["a refusal before an id", [bad, a], bad],
-    ["a refusal after an id", [a, bad], bad],
-    ["a refusal and a conflict", [a, b, bad], bad],
-  ])("%s is read", async (_what, results, tracked) => {
+  test.each<[string, readonly (PresentedToken | undefined)[]]>([
+    ["nothing", [nothing, nothing]],
+    ["the first's id", [a, nothing]],
+    ["the second's id", [nothing, a]],
+    ["the third's id", [nothing, nothing, a]],
+    ["an id on which all agree", [a, { id: "a" }]],
+    ["two ids", [a, b]],
+    ["ids of the first and the third", [a, nothing, b]],
+    ["a refusal", [nothing, bad]],
+    ["a refusal before an id", [bad, a]],
+    ["a refusal after an id", [a, bad]],
+    ["a refusal and two ids", [a, b, bad]],
+  ])("%s: all tokens are read, in their order", async (_what, results) => {
     const tracker = firstOf(...results.map((result) => made(noted(result).tracker)));
-    expect(await tracker.get(contextOf({}))).toEqual(tracked);
+    const tokens = results.filter((result) => result !== undefined);
+    expect(await tracker.get(contextOf({}))).toEqual(tokens);
   });
 });
 
 test("is synchronous if all are, and asynchronous if one is", () => {
   const quick = noted(a).tracker;
   const promising = slow(noted(nothing).tracker);
-  expect(firstOf(quick, quick).get(contextOf({}))).toEqual(a);
+  expect(firstOf(quick, quick).get(contextOf({}))).toEqual([a, a]);
   expect(firstOf(quick, promising).get(contextOf({}))).toBeInstanceOf(Promise);
 });
 
@@ -92,7 +87,7 @@ test("a socket's first message is passed on to all", async () => {
 });
 
 describe("writes go", () => {
-  const writtenTo = async (results: readonly (Tracked | undefined)[], read = true) => {
+  const writtenTo = async (results: readonly (PresentedToken | undefined)[], read = true) => {
     const all = results.map((result) => noted(result));
     const tracker = firstOf(...all.map((one) => one.tracker));
     const ctx = contextOf({});
@@ -107,16 +102,35 @@ describe("writes go", () => {
     expect(await writtenTo([nothing, a])).toEqual([[], both]);
   });
 
+  test("to the tracker whose token was admitted, though another brought a dead one", async () => {
+    const [dead, live] = [noted(b), noted(a)];
+    const tracker = firstOf(dead.tracker, live.tracker);
+    const ctx = contextOf({});
+    const [, token = a] = await tracker.get(ctx);
+    tracker.admit?.(ctx, token, recordOf(), found);
+    await tracker.set(ctx, "new", recordOf());
+    expect([dead.calls, live.calls].flat()).toEqual([
+      "get undefined",
+      "get undefined",
+      "set new undefined",
+    ]);
+    expect(live.calls).toContain("set new undefined");
+  });
+
+  test("to all that brought an id, if two are in conflict", async () => {
+    expect(await writtenTo([b, a])).toEqual([both, both]);
+  });
+
+  test("to the first, and are cleared where something was refused", async () => {
+    expect(await writtenTo([nothing, bad])).toEqual([["set new 1000"], ["clear"]]);
+  });
+
   test("to all that brought it", async () => {
     expect(await writtenTo([nothing, a, a])).toEqual([[], both, both]);
   });
 
-  test.each<[string, readonly (Tracked | undefined)[]]>([
-    ["nothing came", [nothing, nothing]],
-    ["something was refused", [nothing, bad]],
-    ["ids were in conflict", [b, a]],
-  ])("to the first where %s", async (_what, results) => {
-    expect(await writtenTo(results)).toEqual([both, []]);
+  test("to the first if nothing came", async () => {
+    expect(await writtenTo([nothing, nothing])).toEqual([both, []]);
   });
 
   test("to the first before anything was read", async () => {
@@ -125,7 +139,7 @@ describe("writes go", () => {
 
   test("by the last reading of the request", async () => {
     const first = noted(nothing);
-    const second = noted(nothing, { get: (_ctx, text) => (text === "token" ? a : undefined) });
+    const second = noted(nothing, { get: (_ctx, text) => (text === "token" ? [a] : []) });
     const tracker = firstOf(first.tracker, second.tracker);
     const ctx = contextOf({});
     await tracker.get(ctx, "token");
@@ -173,7 +187,7 @@ describe("a session is admitted", () => {
   });
 
   test("with the very object that the tracker gave", async () => {
-    const judged: Tracked[] = [];
+    const judged: PresentedToken[] = [];
     const admit: Tracker["admit"] = (_ctx, tracked, _record, where) => {
       expect(where).toBe(found);
       judged.push(tracked);
@@ -181,8 +195,8 @@ describe("a session is admitted", () => {
     };
     const tracker = firstOf(noted(nothing).tracker, noted(a, { admit }).tracker);
     const ctx = contextOf({});
-    const tracked = await tracker.get(ctx);
-    if (tracked) tracker.admit?.(ctx, tracked, recordOf(), found);
+    const [token] = await tracker.get(ctx);
+    if (token) tracker.admit?.(ctx, token, recordOf(), found);
     expect(judged).toEqual([a]);
     expect(judged[0]).toBe(a);
   });

@@ -167,12 +167,28 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       expect(await at.browser.text("/")).toBe("ada");
     });
 
+    test("S8: a request that the app's touch option excludes extends nothing", async () => {
+      await using at = await signedIn({
+        idleTimeout: HOUR,
+        touch: (ctx) => ctx.path !== "/untouched",
+      });
+      at.it.advance(40 * MINUTE);
+      expect(await at.browser.text("/untouched")).toBe("hello");
+      expect(at.it.store.calls).toEqual(["load"]);
+      at.it.advance(20 * MINUTE);
+      expect(await at.browser.text("/")).toBe("nobody");
+    });
+
     test("S8: a touch carries no data", async () => {
       await using at = await signedIn({ idleTimeout: HOUR });
       at.it.advance(30 * MINUTE);
       at.it.store.asked.length = 0;
       await at.browser.get("/");
-      expect(at.it.store.asked[1]?.[1]).toEqual({ operation: expect.any(String), touch: true });
+      expect(at.it.store.asked[1]?.[1]).toEqual({
+        operation: expect.any(String),
+        publicId: expect.any(String),
+        touch: true,
+      });
     });
 
     test("S8: a touch that fails harms nobody, and is told by an event", async () => {

@@ -2,12 +2,14 @@ import { inspect } from "node:util";
 import {
   cookieTracker,
   createSessions,
+  type MemoryStore,
   memoryStore,
   randomIds,
   requireSession,
   type SessionEnd,
 } from "@lanai/session";
 import { describe, expect, test } from "vitest";
+import { captureWarnings } from "../../../scripts/testing/warnings.ts";
 import { Browser, serve } from "./http.ts";
 import { koaVersions } from "./koa-versions.ts";
 import { listen, type Routes, siteOn } from "./site.ts";
@@ -47,6 +49,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
           owners: new Set(["user:ada"]),
           createdAt: expect.any(Date),
           seenAt: expect.any(Date),
+          isBound: false,
           expiresAt: expect.any(Date),
         });
       }
@@ -54,8 +57,15 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       expect(await it.sessions.list({ user: "nobody" })).toEqual([]);
     });
 
+    test("a list can be sent as JSON, owners included", async () => {
+      await using it = await site({ "/in": (ctx) => ctx.session.login("ada") });
+      await it.browser().get("/in");
+      const listed = JSON.parse(JSON.stringify(await it.sessions.list({ user: "ada" })));
+      expect(listed).toMatchObject([{ userId: "ada", owners: ["user:ada"] }]);
+    });
+
     test("S16: an owner may be made of the public id, which a new session has when it is stored", async () => {
-      const named = (publicId: string) => `session:${publicId}`;
+      const named = (publicId: string) => `cart:${publicId}`;
       await using it = await site({
         "/owned": (ctx) => {
           ctx.session.addOwner(named);
@@ -151,10 +161,14 @@ describe.each(koaVersions)("on %s", (_version, App) => {
 
     test("a user that nobody of ours wrote is ERR_SESSION_DECODE, without the text", async () => {
       await using it = await site(routes);
-      await it.browser().get("/login");
+      const browser = it.browser();
+      await browser.get("/login");
       const [key] = it.store.asked[0] as [string];
       it.memory.commit(key, { operation: "foreign", set: new Map([["s:user", "s3cr3t"]]) });
-      const error: unknown = await it.sessions.list({ user: "ada" }).catch((it) => it);
+      expect(await it.sessions.list({ user: "ada" })).toEqual([]);
+      const [id = ""] = browser.cookies.values();
+      const opened = it.sessions.open(id);
+      const error: unknown = await opened.then((one) => one?.userId).catch((error) => error);
       expect(error).toMatchObject({ code: "ERR_SESSION_DECODE" });
       expect(inspect(error)).not.toContain("s3cr3t");
     });
@@ -203,6 +217,24 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       );
       expect(names).toHaveLength(8);
       expect(new Set(names).size).toBe(8);
+    });
+
+    test.each([
+      ["a copy of a memory store", (memory: MemoryStore) => ({ ...memory })],
+      ["a memory store whose commit was replaced", (memory: MemoryStore) => memory],
+    ])("S17: %s that commits twice applies once", async (_name, storeOf) => {
+      const memory = memoryStore();
+      const { commit } = memory;
+      const twice: MemoryStore["commit"] = (key, change) => {
+        commit(key, change);
+        return commit(key, change);
+      };
+      const sessions = createSessions({ store: Object.assign(storeOf(memory), { commit: twice }) });
+      const { session } = await sessions.create({ userId: "ada", values: { count: 0 } });
+      await session.update("count", (count) => Number(count) + 1);
+      const stored = await sessions.open(session.id ?? "");
+      expect(stored?.get("count")).toBe(1);
+      memory.close();
     });
   });
 
@@ -275,9 +307,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
     });
 
     test("a listener that fails is told by a warning, and stops neither the end nor the others", async () => {
-      const warnings: string[] = [];
-      const onWarning = (warning: Error) => void warnings.push(warning.message);
-      process.on("warning", onWarning);
+      const warnings = captureWarnings();
       await using it = await site(routes);
       const heard: string[] = [];
       it.sessions.onEnd(() => Promise.reject(new Error("deaf")));
@@ -288,7 +318,6 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       expect(heard).toEqual(["destroyed"]);
       expect(it.memory.size).toBe(0);
       await expect.poll(() => warnings).toEqual([expect.stringContaining("deaf")]);
-      process.off("warning", onWarning);
     });
   });
 
@@ -486,7 +515,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
 
     test("gives the prefixed cookie for HTTPS", async () => {
       const { headers } = await createSessions().create({ userId: "ada", secure: true });
-      expect(headers.cookie).toMatch(/^__Host-sid=[\w-]{43}$/);
+      expect(headers.cookie).toMatch(/^__Host-Http-sid=[\w-]{43}$/);
     });
 
     test("of nothing is a TypeError: an empty session is never stored", async () => {

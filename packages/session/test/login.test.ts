@@ -21,3 +21,16 @@ test("a user id of 256 characters, in any script, is as it was", async () => {
   expect(session.userId).toBe(userId);
   expect(await sessions.list({ user: userId })).toHaveLength(1);
 });
+
+test("hasSignedIn says whether this request signed a user in, also the same one again", async () => {
+  const sessions = createSessions({ store: memoryStore() });
+  const { session } = await sessions.create({ userId: "ada" });
+  const again = await sessions.open(session.id as string);
+  again?.renewId();
+  again?.set("theme", "dark");
+  expect(again?.hasSignedIn).toBe(false);
+  again?.login("ada");
+  expect(again?.hasSignedIn).toBe(true);
+  await again?.commit();
+  expect(again?.hasSignedIn).toBe(true);
+});

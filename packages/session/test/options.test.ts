@@ -25,7 +25,7 @@ describe("a wrong value is refused at construction, by the option's name", () =>
   const noTracker = "tracker must be a Tracker with get, set and clear, such as cookieTracker()";
   const noGenerator =
     "generator must be an IdGenerator with generate and isValid, such as randomIds()";
-  const noProperty = "property must be a name such as 'session'";
+  const noProperty = 'property must be a name such as "session"';
   test.each<[string, unknown, string]>([
     ["store null", { store: null }, noStore],
     [
@@ -50,8 +50,8 @@ describe("a wrong value is refused at construction, by the option's name", () =>
       { name: "a", tracker: cookieTracker() },
       "name must be given to the tracker, since there is one: cookieTracker({ name })",
     ],
-    ["load true", { load: true }, "load must be 'eager' or 'lazy'"],
-    ["load 'never'", { load: "never" }, "load must be 'eager' or 'lazy'"],
+    ["load true", { load: true }, 'load must be "eager" or "lazy"'],
+    ["load 'never'", { load: "never" }, 'load must be "eager" or "lazy"'],
     ["property ''", { property: "" }, noProperty],
     ["property 'my session'", { property: "my session" }, noProperty],
     ["property 1", { property: 1 }, noProperty],
@@ -59,48 +59,52 @@ describe("a wrong value is refused at construction, by the option's name", () =>
     ["onSessionRelease {}", { onSessionRelease: {} }, "onSessionRelease must be a function"],
   ])("%s", (_what, options, message) => {
     const value = (options as Record<string, unknown>)[message.slice(0, message.indexOf(" "))];
-    const got = typeof value === "string" ? `"${value}"` : typeof value;
+    const isShown = /^(load|property)/.test(message);
+    const got = isShown ? JSON.stringify(value) : value === null ? "null" : typeof value;
     expect(make(options)).toThrow(new TypeError(`createSessions: ${message}, got ${got}`));
   });
 
   const year = 400 * 24 * 60 * 60 * 1000;
   test.each<[string, unknown[], string]>([
     ["idleTimeout", [0, -1, 999, year + 1, Number.POSITIVE_INFINITY], `1000 to ${year}`],
-    ["absoluteTimeout", [0, -1, 999, Number.NEGATIVE_INFINITY], "1000 to Infinity"],
+    ["absoluteTimeout", [0, -1, 999, Number.NEGATIVE_INFINITY], "1000 or Infinity"],
     ["storeTimeout", [0, -1, 2 ** 31, Number.POSITIVE_INFINITY], "1 to 2147483647"],
   ])("%s out of its range, NaN or no number", (option, values, range) => {
-    for (const value of [...values, Number.NaN, "60000", "1h", null, true, new Date()]) {
-      expect(make({ [option]: value })).toThrow(
-        new RangeError(
-          `createSessions: ${option} must be a number of milliseconds from ${range}, got ${value}`,
-        ),
-      );
+    const message = `createSessions: ${option} must be a number of milliseconds from ${range}`;
+    for (const value of [...values, Number.NaN]) {
+      expect(make({ [option]: value })).toThrow(new RangeError(`${message}, got ${value}`));
+    }
+    for (const value of ["60000", "1h", null, true, new Date()]) {
+      const got = value === null ? "null" : typeof value;
+      expect(make({ [option]: value })).toThrow(new TypeError(`${message}, got ${got}`));
     }
   });
 
-  test("name of the cookie, by the tracker that gets it", () => {
+  test("name of the cookie", () => {
     for (const name of ["", "a b", "a;b", "ä", "__Host-sid", 1]) {
-      expect(make({ name })).toThrow(/^cookieTracker: name must /);
+      expect(make({ name })).toThrow(/^(createSessions|cookieTracker): name must /);
     }
   });
 
   test("options that aren't an object", () => {
     for (const options of [null, "secret", 5, () => {}]) {
       expect(make(options)).toThrow(
-        `createSessions: the options must be an object, got ${typeof options}`,
+        `createSessions: the options must be an object, got ${options === null ? "null" : typeof options}`,
       );
     }
   });
 
   test("koa-session's session(options, app) and session(app)", () => {
-    expect(() => session(new Koa() as never)).toThrow(/^createSessions: there is no option "/);
+    expect(() => session(new Koa() as never)).toThrow(
+      /^createSessions: takes options, and not the app/,
+    );
   });
 
   test.each<[string, unknown, string]>([
     [
       "an option that doesn't exist",
       { role: "admin" },
-      'requireSession: there is no option "role": its options are user, redirect, property',
+      'requireSession: there is no option "role": its options are user, within, methods, impersonated, redirect, property',
     ],
     ["a string", "/sign-in", "requireSession: the options must be an object, got string"],
   ])("requireSession with %s", (_what, options, message) => {
@@ -157,8 +161,8 @@ describe("options of koa-session and express-session are answered with what to w
     ["ContextStore", "write store"],
     ["sessionIdStore", "write tracker"],
     ["prefix", "a prefix of keys belongs to the store"],
-    ["encode", "write store: sealedStore({ keys }) to keep sessions in the cookie"],
-    ["decode", "write store: sealedStore({ keys }) to keep sessions in the cookie"],
+    ["encode", "write store: sealedStore({ context, keys }) to keep sessions in the cookie"],
+    ["decode", "write store: sealedStore({ context, keys }) to keep sessions in the cookie"],
   ])("%s", (option, hint) => {
     expect(make({ [option]: "a value" })).toThrow(
       new TypeError(`createSessions: there is no option "${option}": ${hint}`),
@@ -173,7 +177,7 @@ describe("options of koa-session and express-session are answered with what to w
         new TypeError(
           `createSessions: there is no option "${option}": its options are store, tracker, ` +
             "generator, name, idleTimeout, absoluteTimeout, load, property, onSessionNew, " +
-            "onSessionRelease, storeTimeout",
+            "onSessionRelease, storeTimeout, devices, touch, maxSessionsPerUser",
         ),
       );
     },
@@ -268,4 +272,10 @@ describe("the memory store in production", () => {
     development.createSessions();
     expect(development.warn).not.toHaveBeenCalled();
   });
+});
+
+test("createSessions(app) says what to write", () => {
+  expect(() => createSessions({ callback() {}, use() {} } as never)).toThrow(
+    "createSessions: takes options, and not the app: write app.use(createSessions().middleware())",
+  );
 });

@@ -120,6 +120,26 @@ describe.each(koaVersions)("on %s", (_version, App) => {
     expect(await (await browser.get("/read")).json()).toEqual({});
   });
 
+  test("what is read while the session is loaded again doesn't hide its new value", async () => {
+    await using it = await site({
+      "/start": (ctx) => void ctx.session.set("list", ["old"]),
+      "/replace": (ctx) => void ctx.session.set("list", ["new"]),
+      "/reload": async (ctx) => {
+        await browser.get("/replace");
+        const door = hold(it.store, "load");
+        const reloading = ctx.session.reload();
+        await door.reached;
+        ctx.session.get("list");
+        door.open();
+        await reloading;
+        return ctx.session.get("list");
+      },
+    });
+    const browser = it.browser();
+    await browser.get("/start");
+    expect(await (await browser.get("/reload")).json()).toEqual(["new"]);
+  });
+
   test("a pop that fails leaves what is set and not stored yet", async () => {
     let code: unknown;
     const { it, browser } = await known({
@@ -140,7 +160,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
   });
 
   test("updates and pops of one request at once all count, also where the session is its id", async () => {
-    const sealed = sealedStore({ keys: ["a secret of at least thirty-two bytes"] });
+    const sealed = sealedStore({ context: "app", keys: ["a secret of at least thirty-two bytes"] });
     const count = (n: unknown) => Number(n ?? 0) + 1;
     const both = async (ctx: Context) => {
       const popping = [ctx.session.pop("a"), ctx.session.pop("b")];

@@ -1,15 +1,10 @@
 /** Compiled, not run: what TypeScript says of an app that uses sessions. */
 import { Router, type RouterContext } from "@koa/router";
 import {
-  type Admission,
-  type Change,
-  type CommitResult,
   createSessions,
   type IdGenerator,
   type IndexedStore,
-  type Loaded,
   memoryStore,
-  type NewRecord,
   requireSession,
   type Session,
   type SessionData,
@@ -20,9 +15,10 @@ import {
   type SessionsOptions,
   type Store,
   session,
-  type Tracked,
   type Tracker,
 } from "@lanai/session";
+import type { Change, CommitResult, Loaded, NewRecord } from "@lanai/session/store";
+import type { Admission, PresentedToken } from "@lanai/session/tracker";
 import Koa, { type DefaultContext, type ExtendableContext } from "koa";
 
 type Equal<A, B> =
@@ -61,14 +57,19 @@ app.use(async (ctx) => {
   // @ts-expect-error: a key is a string.
   ctx.session.set(1, 1);
 
-  typed<number | undefined>()(
+  typed<number>()(
     await ctx.session.update("typedVisits", (visits) => {
       typed<number | undefined>()(visits);
       return (visits ?? 0) + 1;
     }),
   );
-  await ctx.session.update("typedVisits", async (visits = 0) => visits + 1);
-  await ctx.session.update("typedVisits", () => undefined);
+  typed<number>()(await ctx.session.update("typedVisits", async (visits = 0) => visits + 1));
+  typed<undefined>()(await ctx.session.update("typedVisits", () => undefined));
+  typed<number | undefined>()(
+    await ctx.session.update("typedVisits", (visits) => (visits === 3 ? undefined : visits)),
+  );
+  typed<string>()(await ctx.session.update("whatever", (value) => `${value}!`));
+  typed<"dark">()(await ctx.session.update("typedTheme", () => "dark"));
   // @ts-expect-error: visits are a number.
   await ctx.session.update("typedVisits", () => "many");
 
@@ -243,14 +244,15 @@ const synchronous: Store = {
 export const indexed: IndexedStore = {
   ...synchronous,
   list: () => [],
+  commitByPublicId: (_owner, _publicId, { renewTo }) => ({ status: "saved", key: renewTo ?? "" }),
   destroyByPublicId: async () => ({ publicId: "", owners: new Set() }),
   destroyAll: async (_owner, { except } = {}) => (except === undefined ? [] : []),
 };
 const theirTracker: Tracker = {
-  get(ctx, text): Tracked | undefined {
+  get(ctx, text): readonly PresentedToken[] {
     typed<ExtendableContext>()(ctx);
     const id = text ?? ctx.get("X-Their-Id");
-    return id === "" ? undefined : id.length > 99 ? { refused: "malformed" } : { id };
+    return id === "" ? [] : [id.length > 99 ? { refused: "malformed" } : { id }];
   },
   admit: (_ctx, tracked, record): Admission =>
     tracked.id === undefined || record.owners.size === 0

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { createSessions, memoryStore, type Session, type SessionsOptions } from "@lanai/session";
 import type { Context } from "koa";
 import { describe, expect, test } from "vitest";
-import { keyOf } from "../src/session-key.ts";
+import { keyOf } from "../src/stores/session-key.ts";
 import { Browser, serve } from "./http.ts";
 import { koaVersions } from "./koa-versions.ts";
 import { watchedStore } from "./watched-store.ts";
@@ -187,14 +187,14 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       await using visitor = await withValues({ a: 1, b: 2 });
       const id = await visitor.visit((session) => {
         session.login("ada");
-        session.namespace("flash").set("1", "hello");
+        session.namespace("notes").set("1", "hello");
         return session.commit().then(() => session.id);
       });
       await visitor.visit((session) => session.clear());
       const after = await visitor.visit((session) => [
         session.keys(),
         session.userId,
-        session.namespace("flash").entries(),
+        session.namespace("notes").entries(),
         session.id,
         session.isNew,
       ]);
@@ -325,6 +325,33 @@ describe.each(koaVersions)("on %s", (_version, App) => {
         );
       }
     });
+  });
+
+  describe("what is the library's own", () => {
+    test.each(["user:ada", "client:one", "session:one", "acting:ada"])(
+      "is no owner that an app may add: %s",
+      async (owner) => {
+        await using visitor = await withValues({ a: 1 });
+        for (const given of [owner, () => owner]) {
+          const adding = visitor.visit(async (session) => {
+            session.addOwner(given);
+            await session.commit();
+          });
+          await expect(adding).rejects.toThrow("are the library's own");
+        }
+        expect(await visitor.visit((session) => [...session.owners])).toEqual([]);
+      },
+    );
+
+    test.each(["account", "bound", "channels", "clients", "device", "flash", "jwt"])(
+      "is no namespace that an app may open: %s",
+      async (name) => {
+        await using visitor = await open();
+        await expect(visitor.visit((session) => session.namespace(name))).rejects.toThrow(
+          "belongs to a package of Lanai",
+        );
+      },
+    );
   });
 
   describe("pop and popMany", () => {
@@ -633,7 +660,12 @@ describe.each(koaVersions)("on %s", (_version, App) => {
         session.delete("missing");
       });
       expect(seen).toEqual([
-        { operation: expect.any(String), touch: true, set: new Map([["d:b", "3"]]) },
+        {
+          operation: expect.any(String),
+          publicId: expect.any(String),
+          touch: true,
+          set: new Map([["d:b", "3"]]),
+        },
       ]);
     });
   });
@@ -659,7 +691,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       await using visitor = await withValues({ a: 1, m: new Map([["k", 1]]) });
       const [json, shown, ofNamespace] = await visitor.visit((session) => {
         session.login("ada");
-        const flash = session.namespace("flash").set("1", "hello");
+        const flash = session.namespace("notes").set("1", "hello");
         return [session.toJSON(), inspect(session), inspect(flash)];
       });
       expect(json).toEqual({ a: 1, m: new Map([["k", 1]]) });
@@ -676,7 +708,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       });
     });
 
-    test("what isn't stored has no id, no publicId and no instants", async () => {
+    test("what isn't stored has no id and no instants, but its publicId", async () => {
       await using visitor = await open();
       const facts = ({ id, publicId, createdAt, expiresAt, isNew }: Session) =>
         [id, publicId, createdAt, expiresAt].map((it) => it === undefined).concat(isNew);
@@ -686,7 +718,7 @@ describe.each(koaVersions)("on %s", (_version, App) => {
         await session.commit();
         return [unsaved, facts(session)];
       });
-      expect(before).toEqual([true, true, true, true, true]);
+      expect(before).toEqual([true, false, true, true, true]);
       expect(after).toEqual([false, false, false, false, false]);
     });
 

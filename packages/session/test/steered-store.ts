@@ -1,6 +1,9 @@
-import type { Awaitable, IndexedStore } from "@lanai/session";
+import { type Awaitable, type IndexedStore, isPaged, type PagedStore } from "@lanai/session/store";
 
-export type Method = Exclude<keyof IndexedStore, "close" | "carriesData">;
+export type Method = Exclude<
+  keyof (IndexedStore & PagedStore),
+  "close" | "carriesData" | "limitsOwners"
+>;
 
 /** Comes around one call of the store: not calling `call` is a store that is away. */
 type Around = <T>(method: Method, call: () => Awaitable<T>) => Awaitable<T>;
@@ -24,6 +27,7 @@ export function steeredStore(inner: IndexedStore): SteeredStore {
     };
   };
   const store: SteeredStore = {
+    ...(inner.limitsOwners && { limitsOwners: true }),
     calls: [],
     asked: [],
     around: (_method, call) => call(),
@@ -34,6 +38,12 @@ export function steeredStore(inner: IndexedStore): SteeredStore {
     list: steer("list", inner.list),
     destroyByPublicId: steer("destroyByPublicId", inner.destroyByPublicId),
     destroyAll: steer("destroyAll", inner.destroyAll),
+    commitByPublicId: steer("commitByPublicId", inner.commitByPublicId),
+    ...(isPaged(inner) && {
+      count: steer("count", inner.count),
+      page: steer("page", inner.page),
+      destroyPage: steer("destroyPage", inner.destroyPage),
+    }),
   };
   return store;
 }

@@ -15,7 +15,7 @@ const broken: readonly [what: string, fact: string, tracker: Tracker][] = [
   [
     "makes up an id",
     "a request that brings nothing has no id",
-    withHeader({ get: (ctx) => ({ id: String(ctx.req.headers["session-id"]) }) }),
+    withHeader({ get: (ctx) => [{ id: String(ctx.req.headers["session-id"]) }] }),
   ],
   [
     "takes an empty header for an id",
@@ -23,7 +23,7 @@ const broken: readonly [what: string, fact: string, tracker: Tracker][] = [
     withHeader({
       get: (ctx) => {
         const id = ctx.req.headers["session-id"];
-        return typeof id === "string" ? { id } : undefined;
+        return typeof id === "string" ? [{ id }] : [];
       },
     }),
   ],
@@ -39,7 +39,7 @@ const broken: readonly [what: string, fact: string, tracker: Tracker][] = [
       const seen = new WeakSet();
       return withCookie({
         get: (ctx, text) => {
-          if (seen.has(ctx)) return undefined;
+          if (seen.has(ctx)) return [];
           seen.add(ctx);
           return cookie.get(ctx, text);
         },
@@ -100,11 +100,11 @@ const broken: readonly [what: string, fact: string, tracker: Tracker][] = [
   ],
   [
     "takes the first of two",
-    "of two ids in one place none is guessed",
+    "of two ids in one place none is guessed: both are read, or neither",
     withHeader({
       get: (ctx, text) => {
         const id = text ?? String(ctx.req.headers["session-id"] ?? "").split(", ")[0];
-        return id ? { id } : undefined;
+        return id ? [{ id }] : [];
       },
     }),
   ],
@@ -114,7 +114,7 @@ const broken: readonly [what: string, fact: string, tracker: Tracker][] = [
     withHeader({
       get: (ctx, text) => {
         const id = decodeURIComponent(text ?? String(ctx.req.headers["session-id"] ?? ""));
-        return id ? { id } : undefined;
+        return id ? [{ id }] : [];
       },
     }),
   ],
@@ -124,7 +124,7 @@ const broken: readonly [what: string, fact: string, tracker: Tracker][] = [
     withHeader({
       get: (ctx, text) => {
         const id = text ?? ctx.req.headers["session-id"];
-        return typeof id === "string" && id !== "" ? { id: id.trim() } : undefined;
+        return typeof id === "string" && id !== "" ? [{ id: id.trim() }] : [];
       },
     }),
   ],
@@ -134,8 +134,8 @@ const broken: readonly [what: string, fact: string, tracker: Tracker][] = [
     withHeader({
       get: (ctx, text) => {
         const id = text ?? ctx.req.headers["session-id"];
-        if (typeof id !== "string" || id === "") return undefined;
-        return { id: id.length === 50 ? "undefined" : id };
+        if (typeof id !== "string" || id === "") return [];
+        return [{ id: id.length === 50 ? "undefined" : id }];
       },
     }),
   ],

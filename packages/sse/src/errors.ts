@@ -1,27 +1,15 @@
+import { CodedError } from "@lanai/connection/errors";
+
+/** The code of an {@link SseError}. Codes don't change between versions; messages may. */
 export type SseErrorCode =
-  /** The cursor that a client came back with is none that a server can have sent. Status 400. */
+  /** The client came back with a cursor that no server can have sent. Status 400. */
   | "ERR_SSE_LAST_EVENT_ID"
-  /** `ctx.sse()` after the response head has left. */
+  /** The request is a WebSocket handshake, whose upgrade a proxy may have dropped. Status 426. */
+  | "ERR_SSE_UPGRADE_LOST"
+  /** `ctx.sse()` was called after the response head has left. */
   | "ERR_SSE_SENT";
 
-export interface SseErrorOptions {
-  /** HTTP status that Koa answers with. Default: 500. */
-  readonly status?: number;
-  /** Whether the message may be shown to the client. Default: false. */
-  readonly expose?: boolean;
-}
-
-/** A failed stream. Known by its `code`, also between two copies of this package. */
-export class SseError extends Error {
-  readonly code: SseErrorCode;
-  readonly status: number;
-  readonly expose: boolean;
-
-  constructor(code: SseErrorCode, message: string, options: SseErrorOptions = {}) {
-    super(message);
-    this.name = "SseError";
-    this.code = code;
-    this.status = options.status ?? 500;
-    this.expose = options.expose ?? false;
-  }
+/** A failed stream. Recognised by its `code`, also between two copies of this package. */
+export class SseError extends CodedError<SseErrorCode> {
+  override readonly name = "SseError";
 }

@@ -5,11 +5,15 @@ export interface SseEvent {
    * breaks and U+0000. An event with an `id` alone moves the cursor, unseen by the page.
    */
   readonly id?: string | undefined;
-  /** For whose listeners it is. Default: `message`. */
+  /**
+   * The name for which a page listens. Default: `message`. An `EventSource` uses the names `error` and
+   * `open` itself: an event of that name also calls the page's `onerror` or `onopen`. It is a
+   * `MessageEvent` with `data`, which a lost connection is not.
+   */
   readonly event?: string | undefined;
   /** A string is sent as it is, anything else as JSON. */
   readonly data?: unknown;
-  /** After how many milliseconds a client that lost the connection tries again. */
+  /** The wait of a client before it reconnects, in milliseconds from 0. */
   readonly retry?: number | undefined;
 }
 
@@ -22,9 +26,9 @@ export const isEventId = (id: unknown): id is string =>
 const isOneLine = (text: string): boolean => !/[\r\n\0]/.test(text);
 
 /**
- * The text of an event as HTML, 9.2.6 has it.
+ * Returns the text of an event (HTML, 9.2.6).
  *
- * @throws TypeError for a field that can't be sent; it never tells the value.
+ * @throws TypeError for a field that can't be sent; the message never shows the value.
  */
 export function frame({ id, event, data, retry }: SseEvent): string {
   let text = "";

@@ -1,5 +1,11 @@
-export { SseError, type SseErrorCode, type SseErrorOptions } from "./errors.ts";
-export type { EventStream } from "./event-stream.ts";
+export type { OverflowPolicy, QueueOptions } from "@lanai/connection/queue";
+export { SseError, type SseErrorCode } from "./errors.ts";
+export type { SseReport, SseReportName } from "./events.ts";
 export type { SseEvent } from "./frame.ts";
-export type { EventStreamOptions, OverflowPolicy, SseOptions } from "./options.ts";
+export type {
+  CloseOptions,
+  SseOptions,
+  SseStreamOptions,
+} from "./options.ts";
 export { type Sse, sse } from "./sse.ts";
+export type { SseStream } from "./sse-stream.ts";

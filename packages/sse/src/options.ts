@@ -1,96 +1,109 @@
-/**
- * What happens when more waits to be sent to a client than `maxBuffered`.
- *
- * - `close`: the stream is cut; its client comes back with the id of the last event that it got.
- * - `drop-oldest`: the events that have waited longest are left out.
- */
-export type OverflowPolicy = "close" | "drop-oldest";
+import {
+  checkOptions,
+  integer,
+  MAX_TIMER,
+  or,
+  type Rule,
+  type Rules,
+  value,
+} from "@lanai/connection/options";
+import { MOVED_TO_QUEUE, type QueueOptions, queueOf, queueRule } from "@lanai/connection/queue";
 
-/** What one `ctx.sse()` may say; the default is what `sse()` said. */
-export interface EventStreamOptions {
+/** Options of one `ctx.sse()`; the defaults are the options of `sse()`. */
+export interface SseStreamOptions {
   /**
-   * How often a comment keeps proxies from ending a silent stream, in milliseconds, from 1.
-   * `Infinity`: never. Default: 15,000.
+   * The heartbeat: the interval of comments that keep proxies from ending a silent stream. Milliseconds,
+   * an integer from 1 to 2^31 - 1; `Infinity`: never. Default: 15,000.
    */
   readonly heartbeat?: number;
   /**
-   * After how many milliseconds a client that lost the connection tries again, told at the beginning.
-   * Default: not told; browsers take some seconds.
+   * The wait of a client that lost the connection before it reconnects, sent at the beginning.
+   * Milliseconds, an integer from 0 to 2^31 - 1. Default: not sent; browsers wait some seconds.
    */
   readonly retry?: number;
-  /** How many bytes may wait to be sent to one client, from 1. Default: 1 MiB. */
-  readonly maxBuffered?: number;
-  /** What happens when more waits. Default: `"close"`. */
-  readonly overflow?: OverflowPolicy;
+  /**
+   * The longest life of a stream, which is then ended: its client reconnects with the id of the last
+   * event that it received. An event stream has no answer from its client, so this is the only sure way
+   * to notice one that is gone. Each stream lives a random part of a tenth less, so that not all come
+   * back at once. Milliseconds, an integer from 1 to 2^31 - 1; `Infinity`: no end. Default: 3,600,000
+   * (an hour).
+   */
+  readonly lifetime?: number;
+  /**
+   * The queue of events that wait for a slow client. Defaults: `limit: 10_000`, `bytes: 1_048_576`,
+   * `overflow: "close"`.
+   */
+  readonly queue?: QueueOptions;
 }
 
-export interface SseOptions extends EventStreamOptions {
+/** Options of `sse`. Those of a stream are the defaults of `ctx.sse`. */
+export interface SseOptions extends SseStreamOptions {
   /**
-   * The query parameter that stands for `Last-Event-ID` where that header is missing: a page that
+   * The query parameter that replaces `Last-Event-ID` if that header is missing, because a page that
    * makes a new `EventSource` can't send it. `false`: none. Default: `lastEventId`.
    */
   readonly lastEventIdQuery?: string | false;
   /**
-   * How long the end of a stream waits for a client that doesn't take what was sent, in milliseconds,
-   * from 1, until the connection is cut. Default: 1,000.
+   * The longest that the end of a stream waits for a client that doesn't read what was sent; then the
+   * connection is cut. Milliseconds, an integer from 1 to 2^31 - 1. Default: 1,000.
    */
   readonly closeTimeout?: number;
 }
 
-const STREAM: readonly string[] = [
-  "heartbeat",
-  "retry",
-  "maxBuffered",
-  "overflow",
-] satisfies readonly (keyof EventStreamOptions)[];
+/** Options of the middleware's `close()`. */
+export interface CloseOptions {
+  /**
+   * Each client is asked to come back after a second and a random part of this time. Milliseconds, an
+   * integer from 0 to 2^31 - 1. Default: 5,000.
+   */
+  readonly over?: number;
+}
 
-const ALL: readonly string[] = [...STREAM, "lastEventIdQuery", "closeTimeout"] satisfies readonly (
-  | keyof SseOptions
-  | string
-)[];
+const milliseconds = (least: number): Rule => integer(least, MAX_TIMER, "milliseconds");
 
-const MOST = 2 ** 31 - 1;
+const STREAM: Rules<SseStreamOptions> = {
+  heartbeat: or(milliseconds(1), Infinity),
+  retry: milliseconds(0),
+  lifetime: or(milliseconds(1), Infinity),
+  queue: queueRule("events"),
+};
+
+const ALL: Rules<SseOptions> = {
+  ...STREAM,
+  lastEventIdQuery: value(
+    "a name or false",
+    (it) => it === false || (typeof it === "string" && it !== ""),
+  ),
+  closeTimeout: milliseconds(1),
+};
 
 export function validate(options: SseOptions): void {
-  const owner = "sse";
-  checkStream(owner, options, ALL);
-  whole(owner, "closeTimeout", "milliseconds", options.closeTimeout, 1);
-  const { lastEventIdQuery: query } = options;
-  if (query === undefined || query === false || (typeof query === "string" && query !== "")) return;
-  throw new TypeError(`${owner}: lastEventIdQuery must be a name or false, got ${typeof query}`);
+  checkOptions("sse", options, ALL, MOVED_TO_QUEUE);
 }
 
-export const validateStream = (options: EventStreamOptions): void =>
-  checkStream("ctx.sse", options, STREAM);
-
-function checkStream(owner: string, options: EventStreamOptions, names: readonly string[]): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`${owner}: the options must be an object, got ${typeof options}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (names.includes(name)) continue;
-    const all = names.join(", ");
-    throw new TypeError(`${owner}: there is no option "${name}": its options are ${all}`);
-  }
-  const { heartbeat, overflow } = options;
-  if (heartbeat !== Infinity) whole(owner, "heartbeat", "milliseconds", heartbeat, 1);
-  whole(owner, "retry", "milliseconds", options.retry, 0);
-  whole(owner, "maxBuffered", "bytes", options.maxBuffered, 1);
-  if (overflow === undefined || overflow === "close" || overflow === "drop-oldest") return;
-  throw new TypeError(
-    `${owner}: overflow must be "close" or "drop-oldest", got "${String(overflow)}"`,
-  );
+export function validateStream(options: SseStreamOptions): void {
+  checkOptions("ctx.sse", options, STREAM, MOVED_TO_QUEUE);
 }
 
-function whole(
-  owner: string,
-  name: string,
-  unit: string,
-  value: number | undefined,
-  least: number,
-): void {
-  if (value === undefined || (Number.isInteger(value) && value >= least && value <= MOST)) return;
-  throw new RangeError(
-    `${owner}: ${name} must be a whole number of ${unit} from ${least} to ${MOST}, got ${String(value)}`,
-  );
+export function validateClose(options: CloseOptions): void {
+  checkOptions("sse().close", options, { over: milliseconds(0) });
+}
+
+/** The settings of one stream: the options, complete. */
+export type StreamSettings = Required<
+  Omit<SseStreamOptions, "queue" | "retry"> & { readonly closeTimeout: number }
+> & {
+  readonly retry: number | undefined;
+  readonly queue: Required<QueueOptions>;
+};
+
+/** Returns the settings of a stream: from its own options, else from those of the mount. */
+export function settingsOf(asked: SseStreamOptions, mounted: SseOptions): StreamSettings {
+  return {
+    heartbeat: asked.heartbeat ?? mounted.heartbeat ?? 15_000,
+    retry: asked.retry ?? mounted.retry,
+    lifetime: asked.lifetime ?? mounted.lifetime ?? 3_600_000,
+    closeTimeout: mounted.closeTimeout ?? 1_000,
+    queue: queueOf(asked.queue, queueOf(mounted.queue)),
+  };
 }

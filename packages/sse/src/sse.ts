@@ -1,44 +1,56 @@
 import { connectionSignal, leaveHead } from "@lanai/connection";
+import { handshakeProblem, UPGRADE_HEADERS } from "@lanai/connection/upgrade";
 import type { ExtendableContext, Next } from "koa";
 import { SseError } from "./errors.ts";
-import { EventStream, type StreamSettings } from "./event-stream.ts";
+import { events } from "./events.ts";
 import { isEventId, type SseEvent } from "./frame.ts";
-import { type EventStreamOptions, type SseOptions, validate, validateStream } from "./options.ts";
+import {
+  type CloseOptions,
+  type SseOptions,
+  type SseStreamOptions,
+  settingsOf,
+  validate,
+  validateClose,
+  validateStream,
+} from "./options.ts";
+import { SseStream } from "./sse-stream.ts";
 
 declare module "koa" {
   interface ExtendableContext {
     /**
-     * Answers with a stream of server-sent events, where `sse()` is mounted: runs what must happen
-     * before the head leaves (a session's save) and sends the head. Resolves then; the stream goes on
-     * while the connection does.
+     * Responds with a stream of server-sent events, where `sse()` is mounted: runs what must happen
+     * before the head leaves (a session's save), sends the head and resolves. The stream goes on while
+     * the connection does.
      *
      * @param source - Its events are sent as fast as the client takes them, and it is ended with the
      *   connection; when it ends, so does the stream. Without one, call `send`.
+     * @throws SseError `ERR_SSE_UPGRADE_LOST` (426) in a request that is a WebSocket handshake, and
+     *   `ERR_SSE_SENT` after the response head has left.
      */
-    sse(source?: AsyncIterable<SseEvent>, options?: EventStreamOptions): Promise<EventStream>;
+    sse(source?: AsyncIterable<SseEvent>, options?: SseStreamOptions): Promise<SseStream>;
     /**
-     * The id of the last event that this client got, where `sse()` is mounted: from `Last-Event-ID`,
-     * else from the query.
+     * The id of the last event that this client received, where `sse()` is mounted: from
+     * `Last-Event-ID`, else from the query.
      *
-     * @throws SseError `ERR_SSE_LAST_EVENT_ID` (400) for what no server can have sent.
+     * @throws SseError `ERR_SSE_LAST_EVENT_ID` (400) for an id that no server can have sent.
      */
     readonly lastEventId: string | undefined;
   }
 }
 
-/** A middleware, and the streams that it made. */
+/** The middleware, and the streams that it made. */
 export interface Sse {
   (ctx: ExtendableContext, next: Next): Promise<void>;
-  /** Those that are open. */
-  readonly streams: ReadonlySet<EventStream>;
+  /** The streams that are open. */
+  readonly streams: ReadonlySet<SseStream>;
   /**
-   * Ends all streams, and each new one at once; resolves when they have ended. Never a 503, which
-   * makes an `EventSource` give up.
+   * Ends all streams, and each new one at once: a client is asked to come back, and its request then
+   * reaches another process. Resolves when all have ended. A new stream is a 200 and never a 503, after
+   * which an `EventSource` wouldn't reconnect.
    *
-   * @param options - `over`: each client is asked to come back after a second and a random part of so
-   *   many milliseconds, so that not all come at once. Default: 5,000.
+   * @throws TypeError or RangeError for a wrong option.
    */
-  close(options?: { readonly over?: number }): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 const HEADERS = {
@@ -51,36 +63,31 @@ const HEADERS = {
 /**
  * Server-sent events, for the whole app, a group of routes or one route.
  *
- * @throws TypeError or RangeError for an option that doesn't exist or can't be.
+ * @throws TypeError or RangeError for an option that doesn't exist or is out of range.
  */
 export function sse(options: SseOptions = {}): Sse {
   validate(options);
-  const { heartbeat = 15_000, retry, maxBuffered = 1024 * 1024, overflow = "close" } = options;
-  const { lastEventIdQuery = "lastEventId", closeTimeout = 1_000 } = options;
-  const streams = new Set<EventStream>();
+  const mounted: SseOptions = { ...options };
+  const { lastEventIdQuery = "lastEventId" } = mounted;
+  const streams = new Set<SseStream>();
   let closing: { readonly over: number } | undefined;
 
-  const end = (stream: EventStream, over: number) =>
+  const end = (stream: SseStream, over: number) =>
     stream.end({ retry: 1_000 + Math.round(Math.random() * over) });
 
-  const open = async (ctx: ExtendableContext, asked: EventStreamOptions): Promise<EventStream> => {
+  const open = async (ctx: ExtendableContext, asked: SseStreamOptions): Promise<SseStream> => {
     validateStream(asked);
-    const settings: StreamSettings = {
-      heartbeat: asked.heartbeat ?? heartbeat,
-      maxBuffered: asked.maxBuffered ?? maxBuffered,
-      overflow: asked.overflow ?? overflow,
-      closeTimeout,
-    };
-    const first = asked.retry ?? retry;
+    mustBeNoHandshake(ctx);
+    const settings = settingsOf(asked, mounted);
     await sendHead(ctx);
-    const stream = new EventStream(ctx.res, connectionSignal(ctx), settings);
+    const stream = new SseStream(ctx.res, connectionSignal(ctx), settings);
     endWithErrors(ctx, stream);
     if (ctx.method === "HEAD") {
       stream.end();
     } else {
       // Something at once: some proxies hold the head back until there is a body.
-      if (first === undefined) stream.comment("");
-      else stream.send({ retry: first });
+      if (settings.retry === undefined) stream.comment("");
+      else stream.send({ retry: settings.retry });
       if (closing) end(stream, closing.over);
     }
     if (!stream.isOver) {
@@ -93,17 +100,18 @@ export function sse(options: SseOptions = {}): Sse {
   const feed = async (
     ctx: ExtendableContext,
     source: AsyncIterable<SseEvent>,
-    asked: EventStreamOptions,
-  ): Promise<EventStream> => {
-    const events = iteratorOf(source);
-    let stream: EventStream;
+    asked: SseStreamOptions,
+  ): Promise<SseStream> => {
+    const iterator = iteratorOf(source);
+    let stream: SseStream;
     try {
       stream = await open(ctx, asked);
     } catch (error) {
-      stop(events);
+      stop(iterator);
       throw error;
     }
-    pump(events, stream).catch((error) => {
+    sendFirstCursor(source, stream);
+    pump(iterator, stream).catch((error) => {
       ctx.app.emit("error", error, ctx);
       stream.end();
     });
@@ -126,7 +134,9 @@ export function sse(options: SseOptions = {}): Sse {
 
   return Object.assign(middleware, {
     streams,
-    async close({ over = 5_000 } = {}) {
+    async close(closeOptions: CloseOptions = {}) {
+      validateClose(closeOptions);
+      const { over = 5_000 } = closeOptions;
       closing = { over };
       const open = [...streams];
       for (const stream of open) end(stream, over);
@@ -135,12 +145,37 @@ export function sse(options: SseOptions = {}): Sse {
   });
 }
 
+/** A browser that opens a WebSocket can't read a stream, and must not count as somebody who does. */
+function mustBeNoHandshake(ctx: ExtendableContext): void {
+  const message = handshakeProblem(ctx.req);
+  if (message === undefined) return;
+  events.report("upgrade-lost", "upgrade-lost", { level: "warn", message });
+  throw new SseError("ERR_SSE_UPGRADE_LOST", message, {
+    status: 426,
+    expose: true,
+    headers: UPGRADE_HEADERS,
+  });
+}
+
+/** Headers of another body, and a cache's own rules, which override `Cache-Control` (RFC 9213). */
+const REMOVED = [
+  "Content-Length",
+  "Content-Encoding",
+  "ETag",
+  "Last-Modified",
+  "Expires",
+  "CDN-Cache-Control",
+  "Cloudflare-CDN-Cache-Control",
+  "Surrogate-Control",
+];
+
 async function sendHead(ctx: ExtendableContext): Promise<void> {
   ctx.status = 200;
-  for (const name of ["Content-Length", "Content-Encoding", "ETag"]) ctx.remove(name);
-  ctx.set(HEADERS);
   await leaveHead(ctx);
   if (ctx.res.headersSent) throw sent();
+  // After whatever else writes headers last, such as a session.
+  for (const name of REMOVED) ctx.remove(name);
+  ctx.set(HEADERS);
   ctx.respond = false;
   ctx.res.flushHeaders();
 }
@@ -148,8 +183,8 @@ async function sendHead(ctx: ExtendableContext): Promise<void> {
 const sent = () =>
   new SseError("ERR_SSE_SENT", "the response has been sent: await ctx.sse() in the handler, once");
 
-/** A handler that fails after the head has left would leave a stream that nobody feeds. */
-function endWithErrors(ctx: ExtendableContext, stream: EventStream): void {
+/** Ends the stream of a handler that fails after the head has left: nobody would send to it. */
+function endWithErrors(ctx: ExtendableContext, stream: SseStream): void {
   const report = ctx.onerror;
   ctx.onerror = (error) => {
     // Koa takes a lost connection for a failure of the app.
@@ -164,25 +199,48 @@ function iteratorOf(source: AsyncIterable<SseEvent>): AsyncIterator<SseEvent> {
   throw new TypeError(`ctx.sse: the source must be an async iterable, got ${typeof source}`);
 }
 
-async function pump(events: AsyncIterator<SseEvent>, stream: EventStream): Promise<void> {
+async function pump(iterator: AsyncIterator<SseEvent>, stream: SseStream): Promise<void> {
   // Not left to the loop, which waits for an event that may never come.
-  void stream.ended.then(() => stop(events));
+  void stream.ended.then(() => stop(iterator));
   while (!stream.isOver) {
-    const { done, value } = await events.next();
+    const { done, value } = await iterator.next();
     if (done) return stream.end();
     if (!stream.send(value)) await stream.drained();
   }
 }
 
-/** Tells a source that nobody listens any more; how it takes that is its own affair. */
-function stop(events: AsyncIterator<SseEvent>): void {
-  events.return?.().catch(() => {});
+/** A source that says where it began, as the `events` of pub/sub do. */
+interface Resumable {
+  readonly subscription?: PromiseLike<{ readonly cursor?: string | undefined } | undefined>;
+}
+
+/**
+ * Sends the cursor at which a source began, unless an event has come before: a client that loses the
+ * connection before its first event then resumes there, and misses nothing either.
+ */
+function sendFirstCursor(source: AsyncIterable<SseEvent>, stream: SseStream): void {
+  const { subscription } = source as Resumable;
+  if (typeof subscription?.then !== "function") return;
+  const send = (begun: { readonly cursor?: string | undefined } | undefined): void => {
+    // An event that the source has counted already is sent by now.
+    setImmediate(() => {
+      if (isEventId(begun?.cursor) && !stream.hasSentId) stream.send({ id: begun.cursor });
+    });
+  };
+  // Why it failed is for the reader of the source.
+  subscription.then(send, () => {});
+}
+
+/** Ends a source whose stream is over; an error of its clean-up concerns nobody. */
+function stop(iterator: AsyncIterator<SseEvent>): void {
+  const returned = async () => iterator.return?.();
+  returned().catch(() => {});
 }
 
 /** Registered, so that two copies of this package in one tree read each other's contexts. */
 const QUERY = Symbol.for("lanai.sse.lastEventIdQuery");
 
-/** A context, and where `sse()` is mounted the query parameter that stands for `Last-Event-ID`. */
+/** A context; where `sse()` is mounted, with the query parameter that stands for `Last-Event-ID`. */
 type Mounted = ExtendableContext & { [QUERY]?: string | false };
 
 const LAST_EVENT_ID: PropertyDescriptor & ThisType<Mounted> = {

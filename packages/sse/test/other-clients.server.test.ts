@@ -131,3 +131,37 @@ describe("curl", () => {
     await eventually(() => expect(events.streams.size).toBe(0));
   });
 });
+
+test("an event named error calls a page's onerror with its data, and a lost connection without", async () => {
+  const app = new Koa();
+  app.use(sse());
+  app.use(async (ctx) => {
+    if (ctx.path === "/") {
+      ctx.type = "html";
+      ctx.body = "<p>page</p>";
+      return;
+    }
+    if (ctx.path !== "/errors") return;
+    const stream = await ctx.sse();
+    stream.send({ event: "error", data: "of the server" });
+    stream.end();
+  });
+  await using site = await siteOf(app);
+  await using context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(site.url);
+  const heard = await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const events: unknown[] = [];
+        const source = new EventSource("/errors");
+        source.onerror = (event) => {
+          events.push("data" in event ? event.data : "lost");
+          if (events.length < 2) return;
+          source.close();
+          resolve(events);
+        };
+      }),
+  );
+  expect(heard).toEqual(["of the server", "lost"]);
+});

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { EventStream } from "@lanai/sse";
+import type { SseStream } from "@lanai/sse";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import Koa from "koa";
 import { vi } from "vitest";
@@ -71,7 +71,7 @@ export class Tab implements Disposable {
 }
 
 /** What was promised, and how to keep it. */
-export class Opened<T = EventStream> {
+export class Opened<T = SseStream> {
   readonly #opened: PromiseWithResolvers<T> = Promise.withResolvers();
   readonly with = (value: T): void => this.#opened.resolve(value);
   get value(): Promise<T> {

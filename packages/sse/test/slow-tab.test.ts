@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { EventStream } from "@lanai/sse";
+import type { SseStream } from "@lanai/sse";
 import { sse } from "@lanai/sse";
 import Koa from "koa";
 import { describe, expect, test, vi } from "vitest";
@@ -9,7 +9,7 @@ import { appWith, eventually, Opened, siteOf, Tab } from "./site.ts";
 const KB = "x".repeat(1024);
 
 /** Sends until the connection takes no more, its buffers in the system included. */
-async function fill(stream: EventStream): Promise<number> {
+async function fill(stream: SseStream): Promise<number> {
   let sent = 0;
   for (;;) {
     do sent += 1;
@@ -31,7 +31,7 @@ describe("one tab that reads nothing", () => {
     using stuck = await Tab.open(site.url);
     stuck.response.pause();
     const [first] = events.streams;
-    const sent = await fill(first as EventStream);
+    const sent = await fill(first as SseStream);
     using other = await Tab.open(site.url);
     for (let n = 1; n <= 900; n++) {
       for (const stream of events.streams) stream.send({ data: KB });
@@ -41,9 +41,9 @@ describe("one tab that reads nothing", () => {
     expect(events.streams.size).toBe(2);
   });
 
-  test("is cut off by default when more than maxBuffered waits", async () => {
+  test("is cut off by default when more than queue.bytes waits", async () => {
     const opened = new Opened();
-    const app = appWith(Koa, sse({ maxBuffered: 10_000 }), async (ctx) =>
+    const app = appWith(Koa, sse({ queue: { bytes: 10_000 } }), async (ctx) =>
       opened.with(await ctx.sse()),
     );
     await using site = await siteOf(app);
@@ -62,8 +62,8 @@ describe("one tab that reads nothing", () => {
 
   test("with drop-oldest gets the newest when it reads again", async () => {
     const opened = new Opened();
-    const app = appWith(Koa, sse({ maxBuffered: 20_000 }), async (ctx) =>
-      opened.with(await ctx.sse(undefined, { overflow: "drop-oldest" })),
+    const app = appWith(Koa, sse({ queue: { bytes: 20_000 } }), async (ctx) =>
+      opened.with(await ctx.sse(undefined, { queue: { overflow: "drop-oldest" } })),
     );
     await using site = await siteOf(app);
     using tab = await Tab.open(site.url);
@@ -81,8 +81,8 @@ describe("one tab that reads nothing", () => {
 
   test("with drop-oldest gets the newest, however large", async () => {
     const opened = new Opened();
-    const app = appWith(Koa, sse({ overflow: "drop-oldest" }), async (ctx) =>
-      opened.with(await ctx.sse(undefined, { maxBuffered: 1 })),
+    const app = appWith(Koa, sse({ queue: { overflow: "drop-oldest" } }), async (ctx) =>
+      opened.with(await ctx.sse(undefined, { queue: { bytes: 1 } })),
     );
     await using site = await siteOf(app);
     using tab = await Tab.open(site.url);
@@ -110,7 +110,7 @@ describe("one tab that reads nothing", () => {
 
   test("is sent no heartbeat on top", async () => {
     const opened = new Opened();
-    const app = appWith(Koa, sse({ heartbeat: 1, maxBuffered: 1 }), async (ctx) =>
+    const app = appWith(Koa, sse({ heartbeat: 1, queue: { bytes: 1 } }), async (ctx) =>
       opened.with(await ctx.sse()),
     );
     await using site = await siteOf(app);
@@ -128,7 +128,7 @@ describe("one tab that reads nothing", () => {
   test("makes its source wait, and loses nothing of it", async () => {
     let asked = 0;
     const opened = new Opened();
-    const app = appWith(Koa, sse({ maxBuffered: 1 }), async (ctx) =>
+    const app = appWith(Koa, sse({ queue: { bytes: 1 } }), async (ctx) =>
       opened.with(
         await ctx.sse(
           (async function* () {
@@ -221,7 +221,7 @@ describe("end", () => {
 
 test("a stream that is over writes nothing more, and keeps no timer", async () => {
   vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
-  const opened = new Opened<[EventStream, ServerResponse]>();
+  const opened = new Opened<[SseStream, ServerResponse]>();
   const app = appWith(Koa, sse(), async (ctx) => opened.with([await ctx.sse(), ctx.res]));
   await using site = await siteOf(app);
   using tab = await Tab.open(site.url);

@@ -2,16 +2,31 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node
 import type { Http2SecureServer } from "node:http2";
 import type { Server as HttpsServer } from "node:https";
 import type { Socket } from "node:net";
-import { setTimeout as wait } from "node:timers/promises";
+import { after } from "@lanai/connection/deadline";
+import { queueOf } from "@lanai/connection/queue";
+import { handshakeProblem, UPGRADE_HEADERS } from "@lanai/connection/upgrade";
 import type { ExtendableContext } from "koa";
 import { type Server, WebSocketServer } from "ws";
 import { WebSocketError } from "./errors.ts";
+import { events } from "./events.ts";
 import { Handshake, type HandshakeSettings } from "./handshake.ts";
-import { hasBody, isWebSocket, problemOf } from "./handshake-request.ts";
-import { type AttachUpgradeOptions, originOf, type UpgradeOptions, validate } from "./options.ts";
-import { UpgradeResponse } from "./upgrade-response.ts";
+import { hasBody, isWebSocket, normalizeForwardedScheme, problemOf } from "./handshake-request.ts";
+import { Heartbeats } from "./heartbeats.ts";
+import {
+  type AttachUpgradeOptions,
+  type CloseOptions,
+  type UpgradeOptions,
+  validate,
+  validateClose,
+} from "./options.ts";
+import { originCheck } from "./origin-check.ts";
+import { ignore, UpgradeResponse } from "./upgrade-response.ts";
 import { UpgradedSocket } from "./upgraded-socket.ts";
 
+/**
+ * A server whose upgrades `attachUpgrade` can handle: of `node:http`, `node:https`, or `node:http2`
+ * with `allowHTTP1`.
+ */
 export type UpgradableServer = HttpServer | HttpsServer | Http2SecureServer;
 
 /** The part of a Koa app that this package needs. */
@@ -32,7 +47,8 @@ declare module "koa" {
      * must happen before the head leaves (a session's save), and sends the response's cookies and
      * headers with the 101.
      *
-     * @throws WebSocketError `ERR_WEBSOCKET_REQUIRED` (426) in a request that asks for none.
+     * @throws WebSocketError `ERR_WEBSOCKET_REQUIRED` (426) in a request that is no handshake, and
+     *   `ERR_WEBSOCKET_UPGRADE_LOST` (426) where a proxy has dropped its upgrade.
      */
     upgrade(options?: UpgradeOptions): Promise<UpgradedSocket>;
   }
@@ -40,23 +56,23 @@ declare module "koa" {
 
 /** The WebSockets of a server. */
 export interface Upgrades {
-  /** Those that are open or closing. */
+  /** The sockets that are open or closing. */
   readonly sockets: ReadonlySet<UpgradedSocket>;
   /**
-   * Refuses new ones (503) and closes all with 1012, which asks the clients to come back; resolves
-   * when they are gone.
+   * Refuses new ones (503) and closes all with 1012, which asks the clients to come back. Until its
+   * own moment each socket sends and receives as before, and what its client sent before it knew is
+   * still delivered. Resolves when all are gone.
    *
-   * @param options - `over`: each is closed at a random moment within so many milliseconds, so that
-   *   not all come back at once. Default: 0.
+   * @throws TypeError or RangeError for a wrong option.
    */
-  close(options?: { readonly over?: number }): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
 }
 
 /**
- * Lets a server's WebSocket requests run the app: its global, group and route middlewares, of which
- * one calls `ctx.upgrade()`. Whatever else they answer is plain HTTP.
+ * Lets a server's WebSocket requests run the app: its global, group and route middlewares, one of which
+ * calls `ctx.upgrade()`. Any other response of theirs is plain HTTP.
  *
- * @throws TypeError or RangeError for an option that doesn't exist or can't be.
+ * @throws TypeError or RangeError for an option that doesn't exist or is out of range.
  */
 export function attachUpgrade(
   server: UpgradableServer,
@@ -65,20 +81,28 @@ export function attachUpgrade(
 ): Upgrades {
   validate(options);
   const { match, handshakeTimeout = 10_000, pingInterval = 25_000 } = options;
-  const { maxPayload = MIB, maxBuffered = MIB, overflow = "close", closeTimeout = 1_000 } = options;
+  const { maxPayload = MIB, closeTimeout = 1_000, rate = {}, maxSockets = Infinity } = options;
+  const queue = queueOf(options.queue);
 
   const origins = Array.isArray(options.origins) ? [...options.origins] : options.origins;
   const sockets = new Set<UpgradedSocket>();
+  const heartbeats = new Heartbeats(pingInterval);
   let closing = false;
   const settings: HandshakeSettings = {
     webSockets: webSocketServer(maxPayload, closeTimeout),
     handshakeTimeout,
-    pingInterval,
-    limits: { maxBuffered, overflow, maxEarly: maxPayload },
+    limits: {
+      ...{ queue, rate, heldBytes: maxPayload, heldTimeout: handshakeTimeout },
+      closed(socket) {
+        sockets.delete(socket);
+        heartbeats.delete(socket);
+      },
+    },
+    hasRoom: () => sockets.size < maxSockets,
     isClosing: () => closing,
     opened(socket) {
       sockets.add(socket);
-      socket.once("close", () => sockets.delete(socket));
+      heartbeats.add(socket);
     },
   };
 
@@ -104,21 +128,17 @@ export function attachUpgrade(
   };
   const isAlone = () => server.listenerCount("upgrade") === 1;
 
-  const mayConnect = (request: IncomingMessage, response: ServerResponse): boolean => {
-    const { origin } = request.headers;
-    if (origin === undefined || origins === "any") return true;
-    if (origins !== undefined) return origins.includes(origin);
-    // Not Koa's `origin`, which from Koa 3 on is the header itself.
-    const { protocol, host } = app.createContext(request, response);
-    return originOf(`${protocol}://${host}`) === origin;
-  };
+  const mayConnect = originCheck(origins, (request, response: ServerResponse) =>
+    app.createContext(request, response),
+  );
 
   const serve = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
     // Before anything that takes time: unheard, a reset would end the process.
-    socket.on("error", () => {});
+    socket.on("error", ignore);
     const ours = isOurs(request);
     if (!ours && !isAlone()) return leaveToOthers(request, socket, handshakeTimeout);
 
+    if (ours) normalizeForwardedScheme(request);
     const response = new UpgradeResponse(request, socket);
     if (hasBody(request)) return response.refuse(400, "An upgrade request must have no body.");
     if (!ours) return run(request, response);
@@ -127,6 +147,12 @@ export function attachUpgrade(
     if (problem) return response.refuse(...problem);
     if (!mayConnect(request, response)) {
       return response.refuse(403, "Pages of this origin may not connect.");
+    }
+    if (sockets.size >= maxSockets) {
+      events.report("full", "full", { level: "warn", message: FULL });
+      return response.refuse(503, "This server has as many connections as it takes.", {
+        "Retry-After": "5",
+      });
     }
     const handshake = new Handshake(request, response, socket, head, settings);
     try {
@@ -146,22 +172,26 @@ export function attachUpgrade(
 
   return {
     sockets,
-    async close({ over = 0 } = {}) {
+    async close(closeOptions = {}) {
+      validateClose(closeOptions);
+      const { over = 0 } = closeOptions;
       closing = true;
-      const end = async (socket: UpgradedSocket) => {
-        const closed = new Promise((resolve) => socket.once("close", resolve));
-        if (over > 0) await wait(Math.random() * over);
-        socket.close(1012, "restart");
-        await closed;
-      };
+      const end = (socket: UpgradedSocket) =>
+        new Promise<void>((resolve) => {
+          const restart = () => void socket.finish(1012, "restart");
+          socket.once("close", resolve);
+          if (over === 0) restart();
+          else socket.once("close", after(Math.random() * over, restart));
+        });
       await Promise.all([...sockets].map(end));
     },
   };
 }
 
 const MIB = 1024 * 1024;
+const FULL = "A WebSocket was refused: the server has maxSockets of them.";
 
-/** What makes WebSockets of the connections whose {@link Handshake} was accepted. */
+/** Makes the server of ws, which turns connections with an accepted {@link Handshake} into sockets. */
 function webSocketServer(maxPayload: number, closeTimeout: number): Server<typeof UpgradedSocket> {
   const options = {
     noServer: true,
@@ -185,23 +215,25 @@ async function upgrade(
 ): Promise<UpgradedSocket> {
   const handshake = Handshake.of(this.req);
   if (handshake) return handshake.accept(this, options);
-  throw new WebSocketError("ERR_WEBSOCKET_REQUIRED", "This address is for WebSockets.", {
-    status: 426,
-    expose: true,
-    headers: { Upgrade: "websocket", Connection: "Upgrade" },
-  });
+  const answer = { status: 426, expose: true, headers: UPGRADE_HEADERS };
+  const message = handshakeProblem(this.req);
+  if (message === undefined) {
+    throw new WebSocketError("ERR_WEBSOCKET_REQUIRED", "This address is for WebSockets.", answer);
+  }
+  events.report("upgrade-lost", "upgrade-lost", { level: "warn", message });
+  throw new WebSocketError("ERR_WEBSOCKET_UPGRADE_LOST", message, answer);
 }
 
-/** Cuts a connection that nobody has taken: Node no longer counts its time. */
+/** Cuts a connection that no listener has taken within the timeout: Node's own have been disabled. */
 function leaveToOthers(request: IncomingMessage, socket: Socket, timeout: number): void {
   const { bytesWritten } = socket;
-  const timer = setTimeout(() => {
+  const cancel = after(timeout, () => {
     if (socket.bytesWritten === bytesWritten && !Handshake.of(request)) socket.destroy();
-  }, timeout);
-  socket.once("close", () => clearTimeout(timer));
+  });
+  socket.once("close", cancel);
 }
 
-/** From Node 24.9 on a request that asks for another protocol can stay what it is. */
+/** Lets a request that asks for another protocol stay a plain request, from Node 24.9 on. */
 function keepRequests(
   server: UpgradableServer & { shouldUpgradeCallback?: unknown },
   isWanted: (request: IncomingMessage) => boolean,

@@ -1,20 +1,24 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { followSocket, leaveHead } from "@lanai/connection";
+import { after, type Cancel } from "@lanai/connection/deadline";
+import { queueOf } from "@lanai/connection/queue";
+import { RequestTrace } from "@lanai/connection/request-trace";
 import type { ExtendableContext } from "koa";
 import type { Server } from "ws";
 import { WebSocketError } from "./errors.ts";
 import { chooseProtocol } from "./handshake-request.ts";
 import { type UpgradeOptions, validateUpgrade } from "./options.ts";
-import { tooLate, type UpgradeResponse } from "./upgrade-response.ts";
-import type { Limits, UpgradedSocket } from "./upgraded-socket.ts";
+import { ignore, tooLate, type UpgradeResponse } from "./upgrade-response.ts";
+import type { SocketLimits, UpgradedSocket } from "./upgraded-socket.ts";
 
-/** What the handshakes of one server share. */
+/** The settings that the handshakes of one server share. */
 export interface HandshakeSettings {
   readonly webSockets: Server<typeof UpgradedSocket>;
   readonly handshakeTimeout: number;
-  readonly pingInterval: number;
-  readonly limits: Limits;
+  readonly limits: SocketLimits;
+  /** Whether there is room for one more socket. */
+  readonly hasRoom: () => boolean;
   readonly isClosing: () => boolean;
   readonly opened: (socket: UpgradedSocket) => void;
 }
@@ -31,7 +35,7 @@ export class Handshake {
   readonly #socket: Socket;
   readonly #head: Buffer;
   readonly #settings: HandshakeSettings;
-  readonly #timer: NodeJS.Timeout;
+  readonly #cancelTimeout: Cancel;
   #timedOut = false;
   #made: UpgradedSocket | undefined;
 
@@ -51,11 +55,11 @@ export class Handshake {
     this.#socket = socket;
     this.#head = head;
     this.#settings = settings;
-    this.#timer = setTimeout(() => {
+    this.#cancelTimeout = after(settings.handshakeTimeout, () => {
       this.#timedOut = true;
       response.refuse(503, "The handshake took too long.", { "Retry-After": "5" });
-    }, settings.handshakeTimeout);
-    response.once("close", () => clearTimeout(this.#timer));
+    });
+    response.once("close", this.#cancelTimeout);
     handshakes.set(request, this);
   }
 
@@ -65,25 +69,36 @@ export class Handshake {
     this.#mustBeOpen();
     await leaveHead(ctx);
     this.#mustBeOpen();
-    const { webSockets, limits, pingInterval, opened } = this.#settings;
+    const { webSockets, opened } = this.#settings;
     webSockets.handleUpgrade(this.#request, this.#socket, this.#head, (socket) => {
       this.#made = socket;
     });
     const made = this.#made;
     if (made === undefined) throw gone();
-    clearTimeout(this.#timer);
-    const { maxBuffered = limits.maxBuffered, overflow = limits.overflow } = options;
-    made.begin({ ...limits, maxBuffered, overflow }, (error) => ctx.onerror(error as Error));
+    // From here on it listens by itself.
+    this.#socket.off("error", ignore);
+    this.#cancelTimeout();
+    this.response.off("close", this.#cancelTimeout);
+    made.begin(this.#limitsFor(options), RequestTrace.of(ctx));
     takeOver(ctx, made);
     this.response.leave();
-    if (pingInterval !== Infinity) watch(made, pingInterval);
     opened(made);
     return made;
   }
 
-  /** The request's middlewares are done. */
+  /** Returns one object for all sockets without options of their own. */
+  #limitsFor(options: UpgradeOptions): SocketLimits {
+    const { limits } = this.#settings;
+    if (options.queue === undefined && options.rate === undefined) return limits;
+    const queue = queueOf(options.queue, limits.queue);
+    return { ...limits, queue, rate: { ...limits.rate, ...options.rate } };
+  }
+
+  /** Called when the request's middlewares have settled. */
   end(): void {
-    this.#made?.release();
+    if (this.#made === undefined) return;
+    this.#made.release();
+    this.response.letGo();
   }
 
   #mustBeOpen(): void {
@@ -92,6 +107,9 @@ export class Handshake {
     }
     if (this.response.headersSent) throw tooLate("a second response");
     if (!this.#socket.readable || !this.#socket.writable) throw gone();
+    if (!this.#settings.hasRoom()) {
+      throw unavailable("ERR_WEBSOCKET_LIMIT", "This server has as many connections as it takes.");
+    }
     if (this.#settings.isClosing()) {
       throw unavailable("ERR_WEBSOCKET_CLOSING", "This server is about to restart.");
     }
@@ -99,7 +117,7 @@ export class Handshake {
 }
 
 const unavailable = (
-  code: "ERR_WEBSOCKET_TIMEOUT" | "ERR_WEBSOCKET_CLOSING",
+  code: "ERR_WEBSOCKET_TIMEOUT" | "ERR_WEBSOCKET_CLOSING" | "ERR_WEBSOCKET_LIMIT",
   message: string,
 ): WebSocketError => new WebSocketError(code, message, { status: 503, expose: true });
 
@@ -107,16 +125,18 @@ const unavailable = (
 const gone = (): WebSocketError =>
   new WebSocketError("ERR_WEBSOCKET_GONE", "The client left before the 101.", { expose: true });
 
-/** The request's context goes on for the socket's life, and answers nothing more. */
+const STATUS_101: PropertyDescriptor = {
+  get: () => 101,
+  set() {
+    throw tooLate("a status");
+  },
+};
+
+/** Makes the request's context live as long as the socket, and respond nothing more. */
 function takeOver(ctx: ExtendableContext, socket: UpgradedSocket): void {
   followSocket(ctx, socket);
   ctx.respond = false;
-  Object.defineProperty(ctx.response, "status", {
-    get: () => 101,
-    set() {
-      throw tooLate("a status");
-    },
-  });
+  Object.defineProperty(ctx.response, "status", STATUS_101);
   const report = ctx.onerror;
   ctx.onerror = (error) => {
     // Koa takes a lost connection for a failure of the app.
@@ -124,18 +144,4 @@ function takeOver(ctx: ExtendableContext, socket: UpgradedSocket): void {
     socket.close(1011, "failed");
     report.call(ctx, error);
   };
-}
-
-/** Cuts the connection of a client that doesn't answer: nobody else says that it has gone. */
-function watch(socket: UpgradedSocket, interval: number): void {
-  let answered = true;
-  const timer = setInterval(() => {
-    if (!answered) return socket.terminate();
-    answered = false;
-    socket.ping();
-  }, interval);
-  socket.on("pong", () => {
-    answered = true;
-  });
-  socket.once("close", () => clearInterval(timer));
 }

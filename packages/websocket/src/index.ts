@@ -1,9 +1,15 @@
-export type { Upgrades } from "./attach-upgrade.ts";
-export { attachUpgrade, type UpgradableApp, type UpgradableServer } from "./attach-upgrade.ts";
+export type { OverflowPolicy, QueueOptions } from "@lanai/connection/queue";
 export {
-  WebSocketError,
-  type WebSocketErrorCode,
-  type WebSocketErrorOptions,
-} from "./errors.ts";
-export type { AttachUpgradeOptions, OverflowPolicy, UpgradeOptions } from "./options.ts";
-export type { UpgradedSocket } from "./upgraded-socket.ts";
+  attachUpgrade,
+  type UpgradableApp,
+  type UpgradableServer,
+  type Upgrades,
+} from "./attach-upgrade.ts";
+export { WebSocketError, type WebSocketErrorCode } from "./errors.ts";
+export type { WebSocketEvent, WebSocketEventName } from "./events.ts";
+export type {
+  AttachUpgradeOptions,
+  CloseOptions,
+  UpgradeOptions,
+} from "./options.ts";
+export type { SharedText, UpgradedSocket } from "./upgraded-socket.ts";

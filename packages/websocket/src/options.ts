@@ -1,144 +1,137 @@
 import type { IncomingMessage } from "node:http";
-import { isToken } from "./handshake-request.ts";
+import {
+  anything,
+  checkOptions,
+  func,
+  integer,
+  MAX_TIMER,
+  or,
+  type Rule,
+  type Rules,
+  TOKEN,
+  value,
+} from "@lanai/connection/options";
+import { checkOrigins } from "@lanai/connection/origin";
+import { MOVED_TO_QUEUE, type QueueOptions, queueRule } from "@lanai/connection/queue";
+import { RATE, type RateOptions } from "@lanai/connection/rate";
 
-/**
- * What happens when more waits to be sent to a client than `maxBuffered`.
- *
- * - `close`: the socket is closed with 1013, and its client may come back.
- * - `drop-oldest`: the messages that have waited longest are left out.
- */
-export type OverflowPolicy = "close" | "drop-oldest";
-
-/** What one `ctx.upgrade()` may say. */
+/** Options of one `ctx.upgrade()`. */
 export interface UpgradeOptions {
   /**
    * The subprotocols that the handler speaks, the preferred first (RFC 6455, 4.2.2). A client that
-   * offers others only is refused with 400. Default: none is chosen.
+   * offers none of them is refused with 400. Default: none is chosen.
    */
   readonly protocols?: readonly string[];
-  /** How many bytes may wait to be sent, from 1. Default: that of `attachUpgrade`. */
-  readonly maxBuffered?: number;
-  /** What happens when more waits. Default: that of `attachUpgrade`. */
-  readonly overflow?: OverflowPolicy;
+  /** Takes the place of the queue options of `attachUpgrade`, one by one. */
+  readonly queue?: QueueOptions;
+  /** Takes the place of the rate options of `attachUpgrade`, one by one. */
+  readonly rate?: RateOptions;
 }
 
+/** Options of `attachUpgrade`. */
 export interface AttachUpgradeOptions {
   /**
-   * Whether a WebSocket request is for this app. The others are left to the server's other upgrade
-   * listeners; where there are none, they run the app as plain requests. Default: all are.
+   * Returns whether a WebSocket request is for this app. The others are left to the server's other
+   * upgrade listeners; if there are none, they run the app as plain requests. Default: all are for it.
    */
   readonly match?: (request: IncomingMessage) => boolean;
   /**
-   * The origins whose pages may connect, such as `https://example.com`, or `"any"`. Others are
-   * refused with 403, before any middleware runs; a client that sends no `Origin` is no browser, and
-   * is not refused. Default: the origin that was asked, by Koa's
-   * `ctx.protocol` and `ctx.host`, which behind a proxy need `app.proxy`.
+   * The origins whose pages may connect, or `"any"`. An origin is scheme, host and port as browsers
+   * serialise them (RFC 6454, 6.2), such as `https://example.com` or `capacitor://localhost`, and is
+   * compared as text. Others are refused with 403, before any middleware runs. A client that sends no
+   * `Origin` is no browser, and is not refused. Default: the origin that the request was sent to, from
+   * Koa's `ctx.protocol` and `ctx.host`, which behind a proxy need `app.proxy`.
    */
   readonly origins?: readonly string[] | "any";
   /**
-   * How long the middlewares may take until the 101, in milliseconds, from 1; then the client is
-   * answered 503. Default: 10,000.
+   * The timeout of the handshake: if the middlewares take longer until the 101, the client receives a
+   * 503. It is also the longest that a client is paused while its messages wait for a listener; then it
+   * is closed with 1013. Milliseconds, an integer from 1 to 2^31 - 1. Default: 10,000.
    */
   readonly handshakeTimeout?: number;
-  /** The largest message that a client may send, in bytes, from 1. Default: 1 MiB. */
+  /** The largest message that a client may send. Bytes, an integer from 1 to 2^31 - 1. Default: 1 MiB. */
   readonly maxPayload?: number;
   /**
-   * How often a client is pinged, in milliseconds, from 1; who hasn't answered until the next ping is
-   * gone. `Infinity`: never. Default: 25,000.
+   * The interval of pings. If nothing has come from a client until the next ping, it is cut off.
+   * Milliseconds, an integer from 1 to 2^31 - 1; `Infinity`: never. Default: 25,000.
    */
   readonly pingInterval?: number;
   /**
-   * How long a closed socket waits for its client's close frame, in milliseconds, from 1, until the
-   * connection is cut. Default: 1,000.
+   * The longest that a closed socket waits for its client's close frame; then the connection is cut.
+   * Milliseconds, an integer from 1 to 2^31 - 1. Default: 1,000.
    */
   readonly closeTimeout?: number;
-  /** How many bytes may wait to be sent to one client, from 1. Default: 1 MiB. */
-  readonly maxBuffered?: number;
-  /** What happens when more waits. Default: `"close"`. */
-  readonly overflow?: OverflowPolicy;
+  /**
+   * The queue of messages that wait for a slow client. Defaults: `limit: 10_000`, `bytes: 1_048_576`,
+   * `overflow: "close"`.
+   */
+  readonly queue?: QueueOptions;
+  /** The rate limit of what a client sends. Default: none; `overflow` is `"pause"`. */
+  readonly rate?: RateOptions;
+  /**
+   * The most sockets of this server. A further handshake receives a 503 before any middleware runs. An
+   * integer from 1 to 1,000,000, or `Infinity`. Default: `Infinity`.
+   */
+  readonly maxSockets?: number;
 }
 
-const MOST = 2 ** 31 - 1;
+/** Options of `upgrades.close()`. */
+export interface CloseOptions {
+  /**
+   * Each socket is closed at a random moment within this time, so that not all clients come back at
+   * once. Milliseconds, an integer from 0 to 2^31 - 1. Default: 0.
+   */
+  readonly over?: number;
+}
+
+const milliseconds = (least: number): Rule => integer(least, MAX_TIMER, "milliseconds");
+const bytes: Rule = integer(1, MAX_TIMER, "bytes");
+
+const QUEUE = queueRule("messages");
+
+const ATTACH: Rules<AttachUpgradeOptions> = {
+  match: func,
+  origins: anything,
+  handshakeTimeout: milliseconds(1),
+  maxPayload: bytes,
+  pingInterval: or(milliseconds(1), Infinity),
+  closeTimeout: milliseconds(1),
+  queue: QUEUE,
+  rate: RATE,
+  maxSockets: or(integer(1, 1_000_000, "sockets"), Infinity),
+};
+
+const UPGRADE: Rules<UpgradeOptions> = {
+  protocols: value(
+    "an array of different names of subprotocols",
+    (it) => Array.isArray(it) && it.every(isToken) && new Set(it).size === it.length,
+  ),
+  queue: QUEUE,
+  rate: RATE,
+};
+
+const WS = {
+  ...MOVED_TO_QUEUE,
+  perMessageDeflate: "compression is off (see the README)",
+  verifyClient: "a middleware of the app refuses a client",
+  handleProtocols: "write ctx.upgrade({ protocols })",
+  path: "write match, or a route of the app",
+};
+
+/** A token of RFC 9110, 5.6.2. */
+const isToken = (text: unknown): boolean => typeof text === "string" && TOKEN.test(text);
 
 export function validate(options: AttachUpgradeOptions): void {
   const owner = "attachUpgrade";
-  known(owner, options, [
-    "match",
-    "origins",
-    "handshakeTimeout",
-    "maxPayload",
-    "pingInterval",
-    "closeTimeout",
-    "maxBuffered",
-    "overflow",
-  ] satisfies readonly (keyof AttachUpgradeOptions)[]);
-  const { match, origins, pingInterval } = options;
-  if (match !== undefined && typeof match !== "function") {
-    throw new TypeError(`${owner}: match must be a function, got ${typeof match}`);
-  }
-  if (origins !== undefined && origins !== "any") checkOrigins(owner, origins);
-  whole(owner, "handshakeTimeout", "milliseconds", options.handshakeTimeout);
-  whole(owner, "maxPayload", "bytes", options.maxPayload);
-  if (pingInterval !== Infinity) whole(owner, "pingInterval", "milliseconds", pingInterval);
-  whole(owner, "closeTimeout", "milliseconds", options.closeTimeout);
-  checkBuffer(owner, options);
+  checkOptions(owner, options, ATTACH, WS);
+  const { origins } = options;
+  if (origins !== undefined && origins !== "any") checkOrigins(owner, origins, true);
 }
 
 export function validateUpgrade(options: UpgradeOptions): void {
-  const owner = "ctx.upgrade";
-  known(owner, options, [
-    "protocols",
-    "maxBuffered",
-    "overflow",
-  ] satisfies readonly (keyof UpgradeOptions)[]);
-  const { protocols } = options;
-  if (protocols !== undefined && !(Array.isArray(protocols) && protocols.every(isToken))) {
-    throw new TypeError(`${owner}: protocols must be an array of names of subprotocols`);
-  }
-  checkBuffer(owner, options);
+  checkOptions("ctx.upgrade", options, UPGRADE, MOVED_TO_QUEUE);
 }
 
-function known(owner: string, options: unknown, names: readonly string[]): void {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`${owner}: the options must be an object, got ${typeof options}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (names.includes(name)) continue;
-    const all = names.join(", ");
-    throw new TypeError(`${owner}: there is no option "${name}": its options are ${all}`);
-  }
-}
-
-function checkOrigins(owner: string, origins: unknown): void {
-  if (!Array.isArray(origins)) {
-    throw new TypeError(`${owner}: origins must be an array or "any", got ${typeof origins}`);
-  }
-  for (const origin of origins) {
-    if (typeof origin === "string" && (origin === "null" || originOf(origin) === origin)) continue;
-    throw new TypeError(
-      `${owner}: origins must hold origins such as "https://example.com", got "${String(origin)}"`,
-    );
-  }
-}
-
-/** `undefined`: not a URL. */
-export const originOf = (url: string): string | undefined =>
-  URL.canParse(url) ? new URL(url).origin : undefined;
-
-function whole(owner: string, name: string, unit: string, value: number | undefined): void {
-  if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= MOST)) return;
-  throw new RangeError(
-    `${owner}: ${name} must be a whole number of ${unit} from 1 to ${MOST}, got ${String(value)}`,
-  );
-}
-
-function checkBuffer(
-  owner: string,
-  { maxBuffered, overflow }: Pick<UpgradeOptions, "maxBuffered" | "overflow">,
-): void {
-  whole(owner, "maxBuffered", "bytes", maxBuffered);
-  if (overflow === undefined || overflow === "close" || overflow === "drop-oldest") return;
-  throw new TypeError(
-    `${owner}: overflow must be "close" or "drop-oldest", got "${String(overflow)}"`,
-  );
+export function validateClose(options: CloseOptions): void {
+  checkOptions("upgrades.close", options, { over: milliseconds(0) });
 }

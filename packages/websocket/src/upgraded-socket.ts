@@ -1,117 +1,233 @@
+import type { Socket } from "node:net";
+import { after, type Cancel } from "@lanai/connection/deadline";
+import type { QueueOptions } from "@lanai/connection/queue";
+import { RateMeter, type RateOptions } from "@lanai/connection/rate";
+import type { RequestTrace } from "@lanai/connection/request-trace";
+import type { ExtendableContext } from "koa";
 import { WebSocket } from "ws";
 import { WebSocketError } from "./errors.ts";
-import type { OverflowPolicy } from "./options.ts";
+import { events } from "./events.ts";
 
 type Data = Parameters<WebSocket["send"]>[0];
 type SendOptions = Parameters<WebSocket["send"]>[1];
 type Sent = (error?: Error) => void;
 
-export interface Limits {
-  /** In bytes, as the next. */
-  readonly maxBuffered: number;
-  readonly overflow: OverflowPolicy;
-  /** Of what came before a listener: from there on the client has to wait. */
-  readonly maxEarly: number;
+export interface SocketLimits {
+  readonly queue: Required<QueueOptions>;
+  readonly rate: RateOptions;
+  /** The most bytes of messages that wait for a listener; then the client is paused. */
+  readonly heldBytes: number;
+  /** The longest that a client is paused, in milliseconds; then it is closed. */
+  readonly heldTimeout: number;
+  /** Called when a socket has closed, before its listeners are. */
+  readonly closed?: (socket: UpgradedSocket) => void;
 }
 
-interface Waiting {
+/** A text that goes to many sockets: its bytes are made by the first of them, and kept. */
+export interface SharedText {
+  readonly text: string;
+  /** Written by {@link UpgradedSocket.sendShared}. */
+  bytes?: Buffer | undefined;
+}
+
+interface OutgoingMessage {
   readonly data: Data;
   readonly options: SendOptions;
   readonly sent: Sent | undefined;
   readonly size: number;
 }
 
-/** How many bytes are handed to the connection before messages wait here, where they can be dropped. */
+/** Bytes handed to the connection before messages wait here, where they can be dropped. */
 const AHEAD = 64 * 1024;
 
-/** What one message that waits takes besides its bytes, so that empty ones are counted too. */
+/** The queue of a client that keeps up, the same for all. */
+const NOTHING: OutgoingMessage[] = [];
+
+const NO_LIMITS: SocketLimits = {
+  queue: { limit: Infinity, bytes: Infinity, overflow: "close" },
+  rate: {},
+  heldBytes: Infinity,
+  heldTimeout: Infinity,
+};
+
+const TEXT: SendOptions = { binary: false };
+
+/** Bytes that one waiting message takes besides its own, so that empty ones are counted too. */
 const OVERHEAD = 64;
 
 /**
- * A `WebSocket` of ws, as `ctx.upgrade()` makes it. What differs:
+ * A `WebSocket` of ws, as `ctx.upgrade()` makes it. The differences:
  *
- * - Messages that come while the request's middlewares still run wait for a listener.
+ * - Messages that come while the request's middlewares still run wait for a listener. Beyond
+ *   `maxPayload` bytes the client is paused, and after `handshakeTimeout` it is closed with 1013.
  * - After {@link close} and {@link terminate} no message is delivered.
- * - What waits to be sent is bounded; the event `overflow` says that the bound was met.
+ * - The queue of messages to send is bounded; the event `overflow` is emitted when it was full.
  * - An invalid frame closes the socket, and needs no `error` listener.
- * - What a `message` listener throws, or rejects with, closes the socket with 1011 and goes to the app.
+ * - An error of a `message` listener closes the socket with 1011 and is emitted by the app.
  */
 export class UpgradedSocket extends WebSocket {
-  /** How many messages were left out by `drop-oldest`. */
+  /** The number of messages that `drop-oldest` has dropped. */
   dropped = 0;
 
-  #limits: Limits = { maxBuffered: Infinity, overflow: "close", maxEarly: Infinity };
-  #failed: (error: unknown) => void = () => {};
-  readonly #queue: Waiting[] = [];
-  #queued = 0;
+  #limits = NO_LIMITS;
+  #trace: RequestTrace<ExtendableContext> | undefined;
+  #queue = NOTHING;
+  #queuedBytes = 0;
   #drained: PromiseWithResolvers<void> | undefined;
 
-  /** Messages without a listener, while the request's middlewares run. */
-  #early: unknown[][] | undefined = [];
-  #earlySize = 0;
-  #heldUp = false;
+  /** Messages without a listener, while the request's middlewares run; then `undefined`. */
+  #held: unknown[][] | undefined = [];
+  #heldBytes = 0;
+  /** Cancels the end of a client that is paused until its messages have a listener. */
+  #cancelEnd: Cancel | undefined;
   #closing = false;
+  #isAskedToPause = false;
+  /** The callback of messages without one of their own. */
+  #written: Sent | undefined;
+  /** The bytes that had come when the client was last pinged; `undefined` before. */
+  #bytesRead: number | undefined;
+  #meter: RateMeter | undefined;
+  /** Cancels the end of a pause that the rate limit asked for. */
+  #cancelDebt: Cancel | undefined;
 
   /** @internal */
-  begin(limits: Limits, failed: (error: unknown) => void): void {
+  begin(limits: SocketLimits, trace: RequestTrace<ExtendableContext>): void {
     this.#limits = limits;
-    this.#failed = failed;
+    this.#trace = trace;
     // What a hostile client sends closes the socket; unheard, an error would end the process.
-    this.on("error", () => {});
-    this.on("newListener", (name) => {
-      if (name === "message") queueMicrotask(() => this.#deliver());
-    });
+    this.on("error", nothing);
+    // Node emits it to listeners only.
+    this.on("newListener", nothing);
   }
 
-  /** @internal The request's middlewares are done: whoever wanted to listen does. */
+  /** @internal Pings the client, or cuts a connection that has been silent since the ping before. */
+  beat(isJudged: boolean): void {
+    const { bytesRead } = this.#connection ?? {};
+    // Any byte counts, because a pong waits behind a large message. A paused socket can't be heard.
+    if (isJudged && bytesRead === this.#bytesRead && !this.isPaused) {
+      this.terminate();
+      return;
+    }
+    this.#bytesRead = bytesRead;
+    this.ping();
+  }
+
+  get #connection(): Socket | null {
+    return (this as unknown as { _socket: Socket | null })._socket;
+  }
+
+  #failed(error: unknown): void {
+    this.close(1011, "failed");
+    this.#trace?.context().onerror(error as Error);
+  }
+
+  /** @internal Called when the request's middlewares have settled: whoever wanted to listen does. */
   release(): void {
     this.#deliver();
-    this.#early = undefined;
-    this.#carryOn();
+    if (this.#held?.length) this.#reportUnheard();
+    this.#held = undefined;
+    this.#resumeHeld();
   }
 
   override emit(name: string | symbol, ...args: unknown[]): boolean {
+    if (name === "newListener" && args[0] === "message" && this.#held) {
+      queueMicrotask(() => this.#deliver());
+    }
+    if (name === "close") {
+      this.#cancelDebt?.();
+      this.#limits.closed?.(this);
+    }
     if (name !== "message") return super.emit(name, ...args);
     if (this.#closing) return false;
+    this.#count(sizeOf(args[0] as Data));
+    if (this.#closing) return false;
     const isHeard = this.listenerCount("message") > 0;
-    if (this.#early === undefined || (this.#early.length === 0 && isHeard)) {
+    if (this.#held === undefined || (this.#held.length === 0 && isHeard)) {
+      if (!isHeard) this.#reportUnheard();
       this.#tell(args);
       return isHeard;
     }
-    this.#early.push(args);
-    this.#earlySize += sizeOf(args[0] as Data);
-    if (this.#earlySize > this.#limits.maxEarly && !this.isPaused) {
-      this.#heldUp = true;
-      this.pause();
-    }
+    this.#held.push(args);
+    this.#heldBytes += sizeOf(args[0] as Data);
+    if (this.#heldBytes > this.#limits.heldBytes && !this.isPaused) this.#pauseHeld();
     return true;
   }
 
-  #deliver(): void {
-    while (this.#early?.length && !this.#closing && this.listenerCount("message") > 0) {
-      const args = this.#early.shift() ?? [];
-      this.#earlySize -= sizeOf(args[0] as Data);
-      this.#tell(args);
+  /** The client has to wait until its average is within the rate limit, or to go. */
+  #count(size: number): void {
+    const { rate } = this.#limits;
+    if (rate.messages === undefined && rate.bytes === undefined) return;
+    this.#meter ??= new RateMeter(rate);
+    const wait = this.#meter.take(size);
+    if (wait === 0) return;
+    if (this.#limits.rate.overflow === "close") {
+      this.close(1013, "too fast");
+      return;
     }
-    if (this.#early?.length === 0) this.#carryOn();
+    this.#cancelDebt?.();
+    super.pause();
+    this.#cancelDebt = after(wait, () => {
+      this.#cancelDebt = undefined;
+      if (!this.#isAskedToPause && this.#cancelEnd === undefined) super.resume();
+    });
   }
 
-  /** What a listener throws would end the process, or be a rejection that nobody handles. */
+  /** Stops reading from the client, until {@link resume}. */
+  override pause(): void {
+    this.#isAskedToPause = true;
+    super.pause();
+  }
+
+  override resume(): void {
+    this.#isAskedToPause = false;
+    if (this.#cancelDebt === undefined) super.resume();
+  }
+
+  #deliver(): void {
+    while (this.#held?.length && !this.#closing && this.listenerCount("message") > 0) {
+      const args = this.#held.shift() ?? [];
+      this.#heldBytes -= sizeOf(args[0] as Data);
+      this.#tell(args);
+    }
+    if (this.#held?.length === 0) this.#resumeHeld();
+  }
+
+  #pauseHeld(): void {
+    this.pause();
+    this.#cancelEnd = after(this.#limits.heldTimeout, () => {
+      events.report("held-too-long", "held-too-long", {
+        level: "warn",
+        message: "A handler took so long to listen to a WebSocket that its client was closed.",
+      });
+      this.close(1013, "not listened to");
+    });
+  }
+
+  #resumeHeld(): void {
+    if (this.#cancelEnd === undefined) return;
+    this.#cancelEnd();
+    this.#cancelEnd = undefined;
+    this.resume();
+  }
+
+  #reportUnheard(): void {
+    events.report("unheard", "unheard", {
+      level: "warn",
+      message:
+        "A message was dropped: the handler has returned, and the socket has no listener for messages.",
+    });
+  }
+
+  /** Calls the listeners. An error of theirs would otherwise end the process. */
   #tell(args: unknown[]): void {
     for (const listener of this.rawListeners("message")) {
       try {
         const told: unknown = listener.apply(this, args);
-        if (told instanceof Promise) told.catch(this.#failed);
+        if (told instanceof Promise) told.catch((error: unknown) => this.#failed(error));
       } catch (error) {
         this.#failed(error);
       }
     }
-  }
-
-  #carryOn(): void {
-    if (!this.#heldUp) return;
-    this.#heldUp = false;
-    this.resume();
   }
 
   /**
@@ -123,59 +239,94 @@ export class UpgradedSocket extends WebSocket {
   override send(data: Data, sent?: Sent): boolean;
   override send(data: Data, options: SendOptions, sent?: Sent): boolean;
   override send(data: Data, second?: SendOptions | Sent, third?: Sent): boolean {
-    const [options, sent] = typeof second === "function" ? [{}, second] : [second ?? {}, third];
-    const message = { data, options, sent, size: sizeOf(data) };
-    if (this.readyState !== WebSocket.OPEN || (this.#queue.length === 0 && !this.#full())) {
-      this.#write(message);
-    } else {
-      this.#queue.push(message);
-      this.#queued += message.size;
-      if (this.#queued > this.#limits.maxBuffered) this.#overflows();
+    if (third === undefined && typeof second === "object" && this.#takesMore()) {
+      // What is sent to thousands at once allocates nothing here.
+      super.send(data, second, this.#ownSent);
+      return this.readyState === WebSocket.OPEN && !this.#full();
     }
+    const [options, sent] = typeof second === "function" ? [{}, second] : [second ?? {}, third];
+    if (this.#takesMore()) this.#write(data, options, sent);
+    else this.#wait({ data, options, sent, size: sizeOf(data) });
     return this.readyState === WebSocket.OPEN && !this.#full();
+  }
+
+  /** Sends a text as {@link send} does; it is encoded once, however many sockets it is sent to. */
+  sendShared(shared: SharedText): boolean {
+    shared.bytes ??= Buffer.from(shared.text);
+    return this.send(shared.bytes, TEXT);
+  }
+
+  get #ownSent(): Sent {
+    this.#written ??= () => this.#flush();
+    return this.#written;
+  }
+
+  #takesMore(): boolean {
+    return this.readyState !== WebSocket.OPEN || (this.#queue.length === 0 && !this.#full());
+  }
+
+  #wait(message: OutgoingMessage): void {
+    if (this.#queue === NOTHING) this.#queue = [];
+    this.#queue.push(message);
+    this.#queuedBytes += message.size;
+    if (this.#isQueueFull()) this.#overflows();
   }
 
   #full(): boolean {
     return this.bufferedAmount >= AHEAD;
   }
 
-  #write({ data, options, sent }: Waiting): void {
-    super.send(data, options, (error) => {
-      sent?.(error);
-      this.#flush();
-    });
+  #isQueueFull(): boolean {
+    const { limit, bytes } = this.#limits.queue;
+    return this.#queue.length > limit || this.#queuedBytes > bytes;
+  }
+
+  #write(data: Data, options: SendOptions, sent: Sent | undefined): void {
+    const written: Sent =
+      sent === undefined
+        ? this.#ownSent
+        : (error) => {
+            sent(error);
+            this.#flush();
+          };
+    super.send(data, options, written);
+  }
+
+  #writeNext(): void {
+    const { data, options, sent } = this.#next();
+    this.#write(data, options, sent);
   }
 
   #flush(): void {
     while (this.#queue.length > 0 && (this.readyState !== WebSocket.OPEN || !this.#full())) {
-      this.#write(this.#next());
+      this.#writeNext();
     }
     if (this.#queue.length > 0 || (this.readyState === WebSocket.OPEN && this.#full())) return;
     this.#drained?.resolve();
     this.#drained = undefined;
   }
 
-  #next(): Waiting {
-    const message = this.#queue.shift() as Waiting;
-    this.#queued -= message.size;
+  #next(): OutgoingMessage {
+    const message = this.#queue.shift() as OutgoingMessage;
+    this.#queuedBytes -= message.size;
     return message;
   }
 
   #overflows(): void {
-    const drop = (message: Waiting) => {
+    const drop = (message: OutgoingMessage) => {
       this.dropped += 1;
       message.sent?.(
         new WebSocketError("ERR_WEBSOCKET_DROPPED", "the client is too slow for what it is sent"),
       );
     };
-    if (this.#limits.overflow === "close") {
+    if (this.#limits.queue.overflow === "close") {
       const all = this.#queue.splice(0);
-      this.#queued = 0;
+      this.#queuedBytes = 0;
       this.close(1013, "too slow");
       for (const message of all) drop(message);
     } else {
       // The newest stays, however large.
-      while (this.#queued > this.#limits.maxBuffered && this.#queue.length > 1) drop(this.#next());
+      while (this.#isQueueFull() && this.#queue.length > 1) drop(this.#next());
     }
     this.emit("overflow");
   }
@@ -195,11 +346,31 @@ export class UpgradedSocket extends WebSocket {
    * @param reason - At most 123 bytes.
    */
   override close(code?: number, reason?: string | Buffer): void {
-    if (this.readyState === WebSocket.OPEN) {
-      while (this.#queue.length > 0) this.#write(this.#next());
-    }
+    this.#sendWaiting();
     super.close(code, reason);
     this.#stopListening();
+  }
+
+  /**
+   * Begins the closing handshake after what was sent, as {@link close} does, and goes on delivering
+   * what the client sent before it knew, for `closeTimeout` at most. Resolves when the socket has closed.
+   */
+  finish(code?: number, reason?: string | Buffer): Promise<void> {
+    if (this.readyState === WebSocket.CLOSED) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.once("close", () => resolve());
+    this.#sendWaiting();
+    super.close(code, reason);
+    // A client that is paused could not answer.
+    this.#cancelDebt?.();
+    this.#cancelDebt = undefined;
+    this.resume();
+    return promise;
+  }
+
+  #sendWaiting(): void {
+    if (this.readyState !== WebSocket.OPEN) return;
+    while (this.#queue.length > 0) this.#writeNext();
   }
 
   /** Cuts the connection; from here on no message is delivered. */
@@ -211,9 +382,14 @@ export class UpgradedSocket extends WebSocket {
   #stopListening(): void {
     this.#closing = true;
     // The client's close frame must come through.
-    this.#carryOn();
+    this.#cancelDebt?.();
+    this.#cancelDebt = undefined;
+    this.#resumeHeld();
+    if (!this.#isAskedToPause && this.isPaused) super.resume();
   }
 }
+
+function nothing(): void {}
 
 function sizeOf(data: Data): number {
   if (typeof data === "string") return Buffer.byteLength(data) + OVERHEAD;

@@ -44,7 +44,7 @@ describe("one tab that reads nothing", () => {
   test("is closed with 1013 by default, and says so by an event", async () => {
     await using site = await siteOf(
       appOf(() => {}),
-      { maxBuffered: 256 * 1024 },
+      { queue: { bytes: 256 * 1024 } },
     );
     const { client, socket } = await stuckTab(site);
     const overflow = vi.fn();
@@ -63,7 +63,7 @@ describe("one tab that reads nothing", () => {
   test("that reads again gets the 1013 after what was sent", async () => {
     await using site = await siteOf(
       appOf(() => {}),
-      { maxBuffered: 1_000, closeTimeout: 10_000 },
+      { queue: { bytes: 1_000 }, closeTimeout: 10_000 },
     );
     const client = await site.connect();
     const [socket] = [...site.upgrades.sockets] as [UpgradedSocket];
@@ -76,10 +76,9 @@ describe("one tab that reads nothing", () => {
   });
 
   test("with drop-oldest gets the newest when it reads again", async () => {
-    const maxBuffered = 20 * 1024;
     await using site = await siteOf(
       appOf(() => {}),
-      { maxBuffered, overflow: "drop-oldest" },
+      { queue: { bytes: 20 * 1024, overflow: "drop-oldest" } },
     );
     const client = await site.connect();
     const [socket] = [...site.upgrades.sockets] as [UpgradedSocket];
@@ -98,7 +97,7 @@ describe("one tab that reads nothing", () => {
   test("with drop-oldest gets the newest, however large", async () => {
     await using site = await siteOf(
       appOf(() => {}),
-      { maxBuffered: 1, overflow: "drop-oldest" },
+      { queue: { bytes: 1, overflow: "drop-oldest" } },
     );
     const client = await site.connect();
     const [socket] = [...site.upgrades.sockets] as [UpgradedSocket];
@@ -114,7 +113,7 @@ describe("one tab that reads nothing", () => {
     const app = appOf(() => {});
     app.middleware.length = 0;
     app.use(async (ctx) => {
-      await ctx.upgrade({ maxBuffered: 2_000, overflow: "drop-oldest" });
+      await ctx.upgrade({ queue: { bytes: 2_000, overflow: "drop-oldest" } });
     });
     await using site = await siteOf(app);
     const { client, socket } = await stuckTab(site);
@@ -164,7 +163,7 @@ describe("send", () => {
   test("of large messages is drained when the last has been taken", async () => {
     await using site = await siteOf(
       appOf(() => {}),
-      { maxBuffered: 100 * 1024 * 1024 },
+      { queue: { bytes: 100 * 1024 * 1024 } },
     );
     const client = await site.connect();
     const [socket] = [...site.upgrades.sockets] as [UpgradedSocket];
@@ -228,5 +227,41 @@ describe("send", () => {
     expect(socket.send("late")).toBe(false);
     const error = await new Promise((resolve) => socket.send("late", resolve));
     expect(error).toBeInstanceOf(Error);
+  });
+});
+
+describe("sendShared", () => {
+  test("sends one text to many sockets, in order with their other messages, and encodes it once", async () => {
+    let encoded = 0;
+    const shared = {
+      get text() {
+        encoded += 1;
+        return "aloha é";
+      },
+    };
+    const app = appOf((socket) => {
+      socket.send("before");
+      socket.sendShared(shared);
+      socket.send("after");
+    });
+    await using site = await siteOf(app);
+    for (const client of [await site.connect(), await site.connect()]) {
+      await eventually(() => expect(client.messages).toEqual(["before", "aloha é", "after"]));
+    }
+    expect(encoded).toBe(1);
+  });
+
+  test("waits in the queue of a slow client like any message", async () => {
+    const shared = { text: "x".repeat(64 * 1024) };
+    let returned = true;
+    const app = appOf((socket) => {
+      for (let n = 0; n < 200; n++) returned = socket.sendShared(shared);
+      socket.send("end");
+    });
+    await using site = await siteOf(app, { queue: { bytes: 64 * 1024 * 1024 } });
+    const client = await site.connect();
+    await eventually(() => expect(client.messages.at(-1)).toBe("end"));
+    expect(client.messages.filter((it) => it === shared.text)).toHaveLength(200);
+    expect(returned).toBe(false);
   });
 });

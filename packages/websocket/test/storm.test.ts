@@ -38,7 +38,7 @@ test(`400 clients that do what they like, at any moment, leave nothing behind (s
     if (random(10) === 0) throw Object.assign(new Error("app"), { code: "APP" });
   });
   app.silent = true;
-  await using site = await siteOf(app, { maxPayload: 1_000, handshakeTimeout: 1_000 });
+  await using site = await siteOf(app, { maxPayload: 1_000, handshakeTimeout: 60_000 });
 
   const visit = async () => {
     const client = await RawClient.to(site.port);

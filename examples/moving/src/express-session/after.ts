@@ -1,3 +1,4 @@
+import { sameOrigin } from "@lanai/same-origin";
 import { session } from "@lanai/session";
 import { fromExpressStore } from "@lanai/session-compat";
 import { RedisStore } from "connect-redis";
@@ -8,6 +9,8 @@ const client = createClient({ url: process.env.REDIS_URL ?? "redis://localhost" 
 client.on("error", console.error);
 
 const app = new Koa();
+app.use(sameOrigin());
+
 const store = fromExpressStore(new RedisStore({ client }));
 app.use(session({ store, idleTimeout: 30 * 60 * 1000 }));
 

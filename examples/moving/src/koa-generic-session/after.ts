@@ -1,9 +1,12 @@
+import { sameOrigin } from "@lanai/same-origin";
 import { session } from "@lanai/session";
 import { fromKoaStore } from "@lanai/session-compat";
 import Koa from "koa";
 import koaRedis from "koa-redis";
 
 const app = new Koa();
+app.use(sameOrigin());
+
 const store = fromKoaStore(koaRedis({ url: process.env.REDIS_URL }), { prefix: "app:" });
 app.use(session({ store, idleTimeout: 30 * 60 * 1000 }));
 

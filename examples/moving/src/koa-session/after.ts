@@ -1,8 +1,11 @@
+import { sameOrigin } from "@lanai/same-origin";
 import { sealedStore, session } from "@lanai/session";
 import Koa from "koa";
 
 const app = new Koa();
-const store = sealedStore({ keys: [process.env.SECRET ?? ""] });
+app.use(sameOrigin());
+
+const store = sealedStore({ context: "app", keys: [process.env.SECRET ?? ""] });
 app.use(session({ store, idleTimeout: 30 * 60 * 1000 }));
 
 app.use(async (ctx) => {

@@ -1,32 +1,38 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { bytesOf, textOf } from "../calls/payload.ts";
 import type { PubSubError } from "../errors.ts";
-import { bytesOf, textOf } from "../payload.ts";
 import type { Gap, Message, PubSub, SubscribeOptions, Subscription } from "../pubsub.ts";
 import { hasStreams, type StreamConfig, type Streams } from "../streams.ts";
 
 /**
- * What a backend may lack.
+ * The features that a backend may lack.
  *
  * - `network`: several instances share a broker, and the connection to it can be lost.
  * - `restart`: that broker can be killed and started again, with the data it had stored.
  */
 export type Feature = "network" | "restart";
 
+/** A backend that was opened for one test case, with what its features need. */
 export interface OpenedPubSub {
+  /** The backend to test. */
   readonly backend: PubSub & Streams;
-  /** Another instance on the same broker, in the place of another process. With `network`. */
+  /** Another instance on the same broker, as another process would have it. Only with `network`. */
   readonly again?: PubSub & Streams;
-  /** Kills the broker and starts it again, with the data it had stored. With `restart`. */
+  /**
+   * Breaks connections of the instances; their clients reconnect. Optional; only with `network`.
+   */
+  cut?(): void | Promise<void>;
+  /** Kills the broker and starts it again with its stored data. Only with `restart`. */
   restart?(): Promise<void>;
   /**
-   * How many subscriptions of the instances the broker knows now, those for control aside. With
-   * `network`.
+   * Resolves to the number of subscriptions that the broker holds for the instances, without those
+   * that the backend needs for itself. Only with the feature `network`.
    */
   wire?(): Promise<number>;
-  /** Lets time go by for the backend. Without it the suite waits for real, some tenths of a second. */
+  /** Moves the backend's clock forward. Without it the suite waits some tenths of a second. */
   advance?(ms: number): void | Promise<void>;
-  /** Lets go of the rest; the suite closes the instances. */
+  /** Closes everything else; the suite closes the instances. */
   close?(): void | Promise<void>;
 }
 
@@ -38,8 +44,8 @@ export interface Case {
   run(at: Place): Promise<void>;
 }
 
-/** A subscription and all that it was told. */
-export interface Listener {
+/** A subscription with everything that it has received. */
+export interface RecordedSubscription {
   readonly subscription: Subscription;
   readonly messages: Message[];
   /** The texts of the messages. */
@@ -88,7 +94,7 @@ export class Place {
       readonly on?: PubSub;
       readonly handle?: (message: Message) => unknown;
     } = {},
-  ): Promise<Listener> {
+  ): Promise<RecordedSubscription> {
     const { on = this.backend, handle, ...others } = options;
     const messages: Message[] = [];
     const texts: string[] = [];
@@ -116,23 +122,28 @@ export class Place {
   }
 }
 
-export const closeAll = async (opened: OpenedPubSub): Promise<void> => {
+export async function closeAll(opened: OpenedPubSub): Promise<void> {
   await Promise.all([opened.backend.close(), opened.again?.close()]);
   await opened.close?.();
-};
+}
 
-/** Waits for what must come; fails after `ms`. */
+/**
+ * Waits for what must come. Gives up after `ms` milliseconds of an idle machine, counted in turns of
+ * the event loop: on a busy one each takes longer, as does everything that is waited for.
+ */
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
   ms = 10_000,
 ): Promise<void> {
-  const end = Date.now() + ms;
-  while (!(await holds())) {
-    if (Date.now() > end) assert.fail(`waited ${ms} ms in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
+  for (let turns = 0; !(await holds()); turns++) {
+    if (turns * POLL > ms) assert.fail(`waited ${turns} turns in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL));
   }
 }
+
+/** The time between two checks, in milliseconds. */
+const POLL = 2;
 
 /** `first`, `first + 1`, … as texts. */
 export const numbers = (first: number, last: number): string[] =>

@@ -1,7 +1,42 @@
 import assert from "node:assert/strict";
-import { bytesOf } from "../payload.ts";
+import { bytesOf } from "../calls/payload.ts";
 import type { Gap, Message } from "../pubsub.ts";
-import { type Case, type Listener, numbers, until } from "./case.ts";
+import { type Case, numbers, type Place, type RecordedSubscription, until } from "./case.ts";
+import { catchWarnings } from "./warnings.ts";
+
+/** Throws in `onError` and `onGap`; each is a warning, and no subscription notices. */
+async function throwInListeners(at: Place, warned: readonly string[]): Promise<void> {
+  const { texts } = await at.listen("x", {
+    handle() {
+      throw new Error("thrown");
+    },
+    onError() {
+      throw new Error("thrown again");
+    },
+  });
+  await at.publish("x", "1", "2");
+  await until("both come", () => texts.length === 2);
+  await until("and are warnings", () => warned.length === 2);
+
+  const { promise: stuck, resolve: release } = Promise.withResolvers<void>();
+  const gaps: Gap[] = [];
+  const slow = await at.listen("x", {
+    queue: { limit: 1, overflow: "drop-oldest" },
+    handle: () => stuck,
+    onGap(gap) {
+      gaps.push(gap);
+      throw new Error("thrown");
+    },
+  });
+  await at.publish("x", ...numbers(3, 6));
+  await until("the other gets all", () => texts.length === 6);
+  release();
+  await until("it goes on behind the gap", () => slow.texts.length === 2);
+  assert.deepEqual(slow.texts, ["3", "6"]);
+  assert.deepEqual(gaps, [{ subject: at.subject("x"), reason: "overflow", count: 2 }]);
+  await until("that is a warning too", () => warned.length === 7);
+  assert.equal(slow.subscription.status, "live");
+}
 
 export const delivery: readonly Case[] = [
   {
@@ -141,7 +176,7 @@ export const delivery: readonly Case[] = [
   {
     name: "who is subscribed inside a handler gets what comes after the message that it handles",
     async run(at) {
-      const inner: Listener[] = [];
+      const inner: RecordedSubscription[] = [];
       const outer = await at.listen("x", {
         async handle() {
           inner.push(await at.listen("x"));
@@ -227,40 +262,12 @@ export const delivery: readonly Case[] = [
   {
     name: "P6: an onError or onGap that throws harms nobody",
     async run(at) {
-      const warned: unknown[] = [];
-      const listener = (warning: Error) => warned.push(warning);
-      process.on("warning", listener);
-      const { texts } = await at.listen("x", {
-        handle() {
-          throw new Error("thrown");
-        },
-        onError() {
-          throw new Error("thrown again");
-        },
-      });
-      await at.publish("x", "1", "2");
-      await until("both come", () => texts.length === 2);
-      await until("and are warnings", () => warned.length === 2);
-
-      const { promise: stuck, resolve: release } = Promise.withResolvers<void>();
-      const gaps: Gap[] = [];
-      const slow = await at.listen("x", {
-        queue: { limit: 1, overflow: "drop-oldest" },
-        handle: () => stuck,
-        onGap(gap) {
-          gaps.push(gap);
-          throw new Error("thrown");
-        },
-      });
-      await at.publish("x", ...numbers(3, 6));
-      await until("the other gets all", () => texts.length === 6);
-      release();
-      await until("it goes on behind the gap", () => slow.texts.length === 2);
-      assert.deepEqual(slow.texts, ["3", "6"]);
-      assert.deepEqual(gaps, [{ subject: at.subject("x"), reason: "overflow", count: 2 }]);
-      await until("that is a warning too", () => warned.length === 7);
-      assert.equal(slow.subscription.status, "live");
-      process.off("warning", listener);
+      const { caught, restore } = catchWarnings(at.prefix);
+      try {
+        await throwInListeners(at, caught);
+      } finally {
+        restore();
+      }
     },
   },
 ];

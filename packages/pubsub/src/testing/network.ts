@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { bytesOf } from "../payload.ts";
+import { bytesOf } from "../calls/payload.ts";
 import { type Case, numbers, type Place, until } from "./case.ts";
 
-/** Publishes until it is stored, however often the broker is away, and never twice. */
+/** Repeats a publish until it is stored once, however often the broker is unreachable. */
 async function persist(at: Place, name: string, text: string): Promise<void> {
   await until(
     `${text} is stored`,

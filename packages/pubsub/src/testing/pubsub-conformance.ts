@@ -4,12 +4,16 @@ import { type Case, closeAll, type Feature, type OpenedPubSub, Place } from "./c
 import { delivery } from "./delivery.ts";
 import { endings } from "./endings.ts";
 import { network } from "./network.ts";
+import { orders } from "./orders.ts";
 import { replay } from "./replay.ts";
+import { reserved } from "./reserved.ts";
 import { retention } from "./retention.ts";
+import { streamChanges } from "./stream-changes.ts";
 import { subjects } from "./subjects.ts";
 
 export type { Feature as PubSubFeature, OpenedPubSub } from "./case.ts";
 
+/** Options of `pubsubConformance`. */
 export interface PubSubConformanceOptions {
   /** The backend's name, for the tests' names. */
   readonly name: string;
@@ -24,20 +28,24 @@ export interface PubSubConformanceOptions {
    */
   readonly open: () => OpenedPubSub | Promise<OpenedPubSub>;
   /**
-   * What the backend lacks is set to `false` here; in place of its tests runs one that says so.
-   * Without `network` there is no `restart` either. Default: all are offered.
+   * The features that the backend lacks, each set to `false`. A single test that names the missing
+   * feature then replaces its tests. Without `network` there is no `restart` either. Default: none is
+   * missing.
    */
   readonly features?: Readonly<Partial<Record<Feature, false>>>;
-  /** For what is random: repeats a failure, whose message tells it. Default: a random one. */
+  /** The seed of everything random. A failure's message names it, to repeat the run. Default: random. */
   readonly seed?: number;
 }
 
 const laws: readonly Case[] = [
   ...subjects,
+  ...reserved,
   ...delivery,
   ...endings,
   ...retention,
   ...replay,
+  ...streamChanges,
+  ...orders,
   ...network,
 ];
 
@@ -62,7 +70,7 @@ const lacks: Readonly<Record<Feature, Case>> = {
  *
  * @throws TypeError for a feature that there isn't.
  */
-export const pubsubConformance = (options: PubSubConformanceOptions): void => {
+export function pubsubConformance(options: PubSubConformanceOptions): void {
   const { name: backend, test, open, features = {}, seed = randomInt(2 ** 32) } = options;
   for (const feature of Object.keys(features)) {
     if (Object.hasOwn(lacks, feature)) continue;
@@ -71,9 +79,10 @@ export const pubsubConformance = (options: PubSubConformanceOptions): void => {
     );
   }
   const lacking = (Object.keys(lacks) as Feature[]).filter((it) => features[it] === false);
-  // Whatever is needed, it is of a network.
   const due = laws.filter(
-    ({ needs }) => needs === undefined || !(lacking.includes("network") || lacking.includes(needs)),
+    ({ needs }) =>
+      needs === undefined ||
+      !(lacking.includes(needs) || (needs === "restart" && lacking.includes("network"))),
   );
   for (const { name, run } of [...due, ...lacking.map((it) => lacks[it])]) {
     test(`${name} (${backend})`, async () => {
@@ -85,4 +94,4 @@ export const pubsubConformance = (options: PubSubConformanceOptions): void => {
       }
     });
   }
-};
+}

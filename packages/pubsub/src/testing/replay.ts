@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { Message } from "../pubsub.ts";
-import { type Case, type Listener, numbers, type Place, until } from "./case.ts";
+import { type Case, numbers, type Place, type RecordedSubscription, until } from "./case.ts";
 
-/** Publishes 1 to `last` while something else is done; answers when all are stored. */
+/** Publishes 1 to `last` while something else is done. Resolves when all are stored. */
 async function publishing(
   at: Place,
   last: number,
@@ -61,7 +61,7 @@ export const replay: readonly Case[] = [
     name: "P3: whoever joins while messages flow gets every one, once, in order",
     async run(at) {
       await at.stream({ maxMsgs: 5000 });
-      const joined: Promise<Listener & { before: number; after: number }>[] = [];
+      const joined: Promise<RecordedSubscription & { before: number; after: number }>[] = [];
       await publishing(at, 1000, async (published) => {
         for (let i = 0; i < 20; i++) {
           await until("some more are published", () => published() >= i * 45);

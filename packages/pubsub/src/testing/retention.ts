@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { textOf } from "../payload.ts";
+import { textOf } from "../calls/payload.ts";
+import { compareCursors } from "../cursor.ts";
 import type { Message } from "../pubsub.ts";
 import type { StreamConfig } from "../streams.ts";
 import { type Case, numbers, rejects, until } from "./case.ts";
@@ -33,6 +34,57 @@ export const retention: readonly Case[] = [
       assert.equal(message.subject, at.subject("x.b"));
       assert.equal(message.replayed, true);
       assert.ok(Math.abs(message.time - Date.now()) < 600_000);
+    },
+  },
+  {
+    name: "P3: history after a cursor pages through what is retained, and refuses one that can't be resumed",
+    async run(at) {
+      await at.stream({ maxMsgs: 20 });
+      for (const i of numbers(1, 30)) await at.publish(Number(i) % 2 ? "x.a" : "x.b", i);
+      const subject = at.subject("x.a");
+      const all = await at.backend.history(at.subject("x.*"), Infinity);
+      const [first] = all;
+      assert.ok(first?.id);
+      const texts: string[] = [];
+      let since: string | undefined = first.id;
+      for (let pages = 0; since !== undefined && pages < 20; pages++) {
+        const page: Message[] = await at.again.history(subject, 3, { since });
+        assert.ok(page.length <= 3);
+        texts.push(...page.map(({ data }) => textOf(data)));
+        since = page.at(-1)?.id;
+      }
+      assert.deepEqual(texts, ["13", "15", "17", "19", "21", "23", "25", "27", "29"]);
+      const last = all.at(-1)?.id ?? "";
+      assert.deepEqual(await at.backend.history(subject, 5, { since: last }), []);
+      assert.deepEqual(await at.backend.history(subject, 0, { since: first.id }), []);
+      await at.publish("x.a", "31", "33");
+      for (const cursor of [first.id, "", "x", "0", `${last}0`]) {
+        await rejects(at.backend.history(subject, 1, { since: cursor }), "ERR_PUBSUB_CURSOR");
+      }
+    },
+  },
+  {
+    name: "cursors of a stream compare in its order, whatever their subjects",
+    async run(at) {
+      await at.stream({ subjects: ["x.>"] });
+      for (const i of numbers(1, 120)) await at.publish(`x.${Number(i) % 3}`, i);
+      const messages = await at.backend.history(at.subject("x.>"), Infinity);
+      const cursors = messages.map(({ id = "" }) => id);
+      assert.equal(cursors.length, 120);
+      for (const [i, a] of cursors.entries()) {
+        for (const [j, b] of cursors.entries()) {
+          assert.equal(Math.sign(compareCursors(a, b) ?? NaN), Math.sign(i - j));
+        }
+      }
+      const { subscription } = await at.listen("x.1");
+      assert.equal(compareCursors(subscription.cursor ?? "", cursors.at(-1) ?? ""), 0);
+      await at.stream({ name: `${at.prefix}B`, subjects: ["other"] });
+      await at.publish("other", "1");
+      const [other] = await at.backend.history(at.subject("other"), 1);
+      assert.equal(compareCursors(other?.id ?? "", cursors[0] ?? ""), undefined);
+      for (const wrong of ["", "x", "a:b", "a.1.2"]) {
+        assert.equal(compareCursors(wrong, cursors[0] ?? ""), undefined);
+      }
     },
   },
   {

@@ -1,4 +1,4 @@
-/** What real NATS servers do: pattern, subject, and whether it matches. */
+/** Matches as real NATS servers make them: pattern, subject, and whether it matches. */
 export const MATCHES: readonly (readonly [pattern: string, subject: string, matches: boolean])[] = [
   ["foo", "bar", false],
   ["foo", "Foo", false],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { PubSubError } from "../errors.ts";
-import { type Case, type Listener, type Place, until } from "./case.ts";
+import { type Case, type Place, type RecordedSubscription, until } from "./case.ts";
+import { randomFrom } from "./random.ts";
 import { INVALID, MATCHES, PATTERNS } from "./subject-cases.ts";
 
 /** The rules of NATS, worked out apart from the code under test. */
@@ -13,17 +14,6 @@ function naiveMatch(pattern: string, subject: string): boolean {
     if (wanted[i] !== "*" && wanted[i] !== tokens[i]) return false;
   }
   return wanted.length === tokens.length;
-}
-
-/** Whole numbers below `n`, the same ones for the same seed (mulberry32). */
-function randomFrom(seed: number): (n: number) => number {
-  let state = seed >>> 0;
-  return (n) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * n);
-  };
 }
 
 const TOKENS = [
@@ -61,7 +51,7 @@ async function check(
   subjects: readonly string[],
   message = "",
 ): Promise<void> {
-  const listeners = new Map<string, Listener>();
+  const listeners = new Map<string, RecordedSubscription>();
   for (const pattern of patterns) {
     listeners.set(pattern, await at.listen(pattern, { queue: { limit: 10_000 } }));
   }

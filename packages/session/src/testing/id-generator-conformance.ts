@@ -4,11 +4,13 @@ import { Socket } from "node:net";
 import Koa from "koa";
 import type { IdGenerator } from "../id-generator.ts";
 
+/** Options of `idGeneratorConformance`. */
 export interface IdGeneratorConformanceOptions {
   /** Begins the name of every test. */
   readonly name: string;
   /** The runner's function: Vitest's, Mocha's or that of `node:test`. */
   readonly test: (name: string, fn: () => Promise<void>) => unknown;
+  /** The generator to test. */
   readonly generator: IdGenerator;
 }
 

@@ -4,6 +4,7 @@ import {
   type Case,
   change,
   conflict,
+  countsAll,
   HOUR,
   isAbout,
   MINUTE,
@@ -15,12 +16,18 @@ import {
   times,
 } from "./case.ts";
 
-/** Adds one to an entry as `session.update` does: again and again, until nobody came between. */
-const increment = async (store: Store, key: Key, name: string): Promise<void> => {
+const ATTEMPTS = 1000;
+
+/**
+ * Adds one to an entry as `session.update` does: again and again, until nobody came between. Gives up when
+ * another one has.
+ */
+async function increment(store: Store, key: Key, name: string, signal: AbortSignal): Promise<void> {
   const loaded = await store.load(key);
   assert.equal(loaded.status, "live");
   let { record } = loaded as { record: SessionRecord };
-  for (let attempt = 0; attempt < 1000; attempt++) {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    signal.throwIfAborted();
     const before = record.values.get(name);
     const next = new Map([[name, String(Number(before ?? 0) + 1)]]);
     const result = await store.commit(
@@ -30,8 +37,10 @@ const increment = async (store: Store, key: Key, name: string): Promise<void> =>
     if (result.status === "saved") return;
     record = conflict(result);
   }
-  assert.fail("1000 conflicts in a row");
-};
+  assert.fail(
+    `one of 50 concurrent updates gave up after ${ATTEMPTS} conflicts: among concurrent commits with the same expectation, one must be saved`,
+  );
+}
 
 /** Parallel writers of one session. */
 export const concurrency: readonly Case[] = [
@@ -46,7 +55,9 @@ export const concurrency: readonly Case[] = [
           saved(await at.handle(n).commit(key, change({ set: new Map([[name, "1"]]) })));
         }),
       );
-      assert.deepEqual(await at.values(key), sorted(new Map(names.map((name) => [name, "1"]))));
+      const after = await at.values(key);
+      countsAll(after.length, names.length, "concurrent changes were lost");
+      assert.deepEqual(after, sorted(new Map(names.map((name) => [name, "1"]))));
     },
   },
   {
@@ -88,7 +99,11 @@ export const concurrency: readonly Case[] = [
     excused: ["once"],
     async run(at) {
       const key = await at.create();
-      await race(...times(50, (n) => () => increment(at.handle(n), key, "count")));
+      await race(
+        ...times(50, (n) => (signal: AbortSignal) => increment(at.handle(n), key, "count", signal)),
+      );
+      const count = Number((await at.load(key)).record.values.get("count"));
+      countsAll(count, 50, "concurrent updates were lost");
       assert.deepEqual(await at.values(key), [["count", "50"]]);
     },
   },
@@ -105,7 +120,11 @@ export const concurrency: readonly Case[] = [
         ...times(20, (n) => () => at.handle(n).commit(key, pop("message", "hello"))),
       );
       const losers = results.filter(({ status }) => status !== "saved");
-      assert.equal(losers.length, 19);
+      assert.equal(
+        losers.length,
+        19,
+        `${20 - losers.length} of 20 concurrent pops got the entry, and exactly one must`,
+      );
       for (const loser of losers) assert.equal(conflict(loser).values.has("message"), false);
       assert.deepEqual(await at.values(key), [["other", "1"]]);
     },
@@ -122,7 +141,12 @@ export const concurrency: readonly Case[] = [
         }),
       );
       const winner = results.findIndex(({ status }) => status === "saved");
-      assert.equal(results.filter(({ status }) => status === "conflict").length, 19);
+      const conflicts = results.filter(({ status }) => status === "conflict").length;
+      assert.equal(
+        conflicts,
+        19,
+        `${20 - conflicts} of 20 concurrent creators made the entry, and exactly one must`,
+      );
       assert.deepEqual(await at.values(key), [["a", String(winner)]]);
     },
   },

@@ -63,7 +63,8 @@ export const endings: readonly Case[] = [
     async run(at) {
       const key = await at.create();
       const ended = await race(...times(10, (n) => () => at.handle(n).destroy(key)));
-      assert.equal(ended.filter((session) => session !== undefined).length, 1);
+      const count = ended.filter((session) => session !== undefined).length;
+      assert.equal(count, 1, `${count} of 10 concurrent destroys say that they ended the session`);
     },
   },
   {

@@ -8,7 +8,7 @@ const LONG = 100 * HOUR;
 interface Life {
   readonly name: string;
   readonly born: Pick<NewRecord, "idle" | "absolute">;
-  /** What is committed at which age. */
+  /** The commits, by the age of the session. */
   readonly changes: readonly (readonly [age: number, change: Partial<Change>])[];
   readonly endsAt: number;
 }
@@ -109,7 +109,7 @@ const lives: readonly Life[] = [
   },
 ];
 
-const live = async (at: Place, { born, changes, endsAt }: Life): Promise<Key> => {
+async function live(at: Place, { born, changes, endsAt }: Life): Promise<Key> {
   let key = await at.create(born);
   let age = 0;
   for (const [changedAt, changes_] of changes) {
@@ -119,7 +119,7 @@ const live = async (at: Place, { born, changes, endsAt }: Life): Promise<Key> =>
   }
   await at.advance(endsAt - 20 * SECOND - age);
   return key;
-};
+}
 
 const aging: readonly Case[] = lives.map((life) => ({
   name: `S8: ${life.name}`,
@@ -157,7 +157,7 @@ const tooLate: readonly Case[] = ends.flatMap(([ended, born]) =>
   })),
 );
 
-/** When a session ends. */
+/** The cases about the end of a session. */
 export const expiry: readonly Case[] = [
   ...aging,
   ...tooLate,

@@ -15,7 +15,7 @@ import {
 
 type Proof = Pick<Case, "name" | "run">;
 
-/** For each limit the proof that it is there: it fails when the store has become better. */
+/** The proof of each limit. It fails when the store has become better. */
 export const limits: Readonly<Record<Limit, Proof>> = {
   index: {
     name: "limit: sessions can't be found by owner",

@@ -4,6 +4,7 @@ import type { Key } from "../../store.ts";
 import {
   type Case,
   change,
+  countsAll,
   HOUR,
   MINUTE,
   newOwner,
@@ -241,6 +242,11 @@ export const owners: readonly Case[] = [
           if ((await at.status(keys[n] as Key)) === "live") living.push(publicId);
         }
         assert.deepEqual(await at.listed(owner), living.sort());
+        countsAll(
+          new Set([...living, ...ended]).size,
+          records.length,
+          "sign-ins neither live nor were returned as ended",
+        );
         assert.deepEqual([...living, ...ended].sort(), publicIds(records));
       }
     },
@@ -285,7 +291,13 @@ export const owners: readonly Case[] = [
         () => at.index.destroyAll(owner),
         () => at.indexAgain.destroyAll(owner),
       );
-      assert.deepEqual(publicIds(ended.flat()), publicIds(records));
+      countsAll(
+        new Set(publicIds(ended.flat())).size,
+        records.length,
+        "sessions were returned by neither sign-out",
+      );
+      const twice = ended.flat().length - records.length;
+      assert.equal(twice, 0, `${twice} of ${records.length} sessions were ended twice`);
     },
   },
 ];

@@ -38,7 +38,7 @@ const HOSTILE = [
   "a",
 ];
 
-/** What is stored comes back, and nothing else changes. */
+/** A stored value comes back, and nothing else changes. */
 export const records: readonly Case[] = [
   {
     name: "S4: what was created is loaded, to the character",
@@ -113,6 +113,30 @@ export const records: readonly Case[] = [
         ["changed", "2"],
         ["kept", "1"],
       ]);
+    },
+  },
+  {
+    name: "S4: the longest names that there can be are kept whole",
+    excused: [],
+    async run(at) {
+      // As long as the contract says, in bytes of UTF-8; only the last characters differ.
+      const long = (bytes: number, end: string) =>
+        "€".repeat(Math.floor((bytes - 1) / 3)) + "x".repeat((bytes - 1) % 3) + end;
+      const values = new Map(["a", "b"].map((end) => [long(289, end), end]));
+      const owner = newOwner();
+      const owners = new Set(["a", "b"].map((end) => owner + long(773 - owner.length, end)));
+      const record = newRecord({
+        ...{ values, owners, publicId: randomBytes(48).toString("base64url") },
+        operation: randomBytes(48).toString("base64url"),
+      });
+      const key = await at.store.create(at.newKey(), record);
+      const loaded = (await at.load(key)).record;
+      assert.deepEqual(sorted(loaded.values), sorted(values));
+      assert.deepEqual(loaded.owners, owners);
+      assert.equal(loaded.publicId, record.publicId);
+      if (at.limits.includes("index")) return;
+      for (const one of owners) assert.deepEqual(await at.listed(one), [record.publicId]);
+      assert.deepEqual(await at.listed([...owners][0]?.slice(0, -1) ?? ""), []);
     },
   },
   {

@@ -1,7 +1,30 @@
 import assert from "node:assert/strict";
-import { type Case, change, MINUTE, newOwner, newRecord, pop, race, saved, times } from "./case.ts";
+import { randomUUID } from "node:crypto";
+import type { Ended } from "../../store.ts";
+import {
+  type Case,
+  change,
+  MINUTE,
+  newOwner,
+  newRecord,
+  type Place,
+  pop,
+  publicIds,
+  race,
+  SECOND,
+  saved,
+  times,
+} from "./case.ts";
 
-/** A client that reconnects sends what it had no answer for again. */
+/** A session with an owner, its key, and what an end of it returns. */
+async function begin(at: Place, owner = newOwner()) {
+  const record = newRecord({ owners: new Set([owner]) });
+  const key = await at.store.create(at.newKey(), record);
+  const ended: Ended = { publicId: record.publicId, owners: record.owners };
+  return { key, owner, ended };
+}
+
+/** If a client reconnects, it sends every command again whose reply it hasn't received. */
 export const repeats: readonly Case[] = [
   {
     name: "S17: a repeated create gets the first answer and overwrites nothing",
@@ -111,6 +134,90 @@ export const repeats: readonly Case[] = [
       const renewal = change({ renewTo: at.newKey() });
       const answers = await race(...times(6, (n) => () => at.handle(n).commit(old, renewal)));
       for (const answer of answers) assert.equal(saved(answer), renewal.renewTo);
+    },
+  },
+  {
+    name: "S17: a repeated destroy returns again what it has ended, for a minute",
+    excused: ["repeat", "revoke"],
+    async run(at) {
+      const operation = randomUUID();
+      const { key, ended } = await begin(at);
+      assert.deepEqual(await at.store.destroy(key, operation), ended);
+      assert.deepEqual(await at.again.destroy(key, operation), ended);
+      assert.equal(await at.store.destroy(key, randomUUID()), undefined);
+      assert.equal(await at.store.destroy(key), undefined);
+      await at.advance(50 * SECOND);
+      assert.deepEqual(await at.again.destroy(key, operation), ended);
+      assert.equal(await at.status(key), "none");
+    },
+  },
+  {
+    name: "S17: a repeated destroy by an old key returns again what it has ended",
+    excused: ["repeat", "revoke", "renewed"],
+    async run(at) {
+      const operation = randomUUID();
+      const { key: old, ended } = await begin(at);
+      const key = await at.commit(old, { renewTo: at.newKey() });
+      assert.deepEqual(await at.again.destroy(old, operation), ended);
+      assert.deepEqual(await at.store.destroy(old, operation), ended);
+      assert.equal(await at.status(key), "none");
+    },
+  },
+  {
+    name: "S17: a destroy that is sent several times at once has ended the session, says each",
+    excused: ["repeat", "revoke"],
+    async run(at) {
+      const operation = randomUUID();
+      const { key, ended } = await begin(at);
+      const all = await race(...times(6, (n) => () => at.handle(n).destroy(key, operation)));
+      for (const one of all) assert.deepEqual(one, ended);
+    },
+  },
+  {
+    name: "S17: a repeated destroyByPublicId returns again what it has ended",
+    excused: ["repeat", "index"],
+    async run(at) {
+      const operation = randomUUID();
+      const { owner, ended } = await begin(at);
+      const { publicId } = ended;
+      assert.deepEqual(await at.index.destroyByPublicId(owner, publicId, operation), ended);
+      assert.deepEqual(await at.indexAgain.destroyByPublicId(owner, publicId, operation), ended);
+      assert.equal(await at.index.destroyByPublicId(owner, publicId, randomUUID()), undefined);
+      const stranger = newOwner();
+      assert.equal(
+        await at.indexAgain.destroyByPublicId(stranger, publicId, randomUUID()),
+        undefined,
+      );
+    },
+  },
+  {
+    name: "S17: a repeated destroyAll returns again all that it has ended",
+    excused: ["repeat", "index"],
+    async run(at) {
+      const [owner, operation] = [newOwner(), randomUUID()];
+      const all = [];
+      for (const _ of times(5, () => 0)) all.push((await begin(at, owner)).ended);
+      const [except, ...due] = all as [Ended, ...Ended[]];
+      const options = { except: except.publicId, operation };
+      assert.deepEqual(publicIds(await at.index.destroyAll(owner, options)), publicIds(due));
+      const repeated = await at.indexAgain.destroyAll(owner, options);
+      assert.deepEqual(publicIds(repeated), publicIds(due));
+      for (const { owners } of repeated) assert.deepEqual(owners, new Set([owner]));
+      assert.deepEqual(await at.index.destroyAll(owner, { except: except.publicId }), []);
+      assert.deepEqual(await at.listed(owner), [except.publicId]);
+    },
+  },
+  {
+    name: "S16: a session that begins after a destroyAll survives its repeat",
+    excused: ["repeat", "index"],
+    async run(at) {
+      const [owner, operation] = [newOwner(), randomUUID()];
+      const { ended } = await begin(at, owner);
+      assert.deepEqual(await at.index.destroyAll(owner, { operation }), [ended]);
+      const later = await begin(at, owner);
+      assert.deepEqual(await at.indexAgain.destroyAll(owner, { operation }), [ended]);
+      assert.equal(await at.status(later.key), "live");
+      assert.deepEqual(await at.listed(owner), [later.ended.publicId]);
     },
   },
   {

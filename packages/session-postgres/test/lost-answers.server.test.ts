@@ -1,0 +1,45 @@
+import type { Pool } from "pg";
+import { afterAll, beforeAll } from "vitest";
+import { isLong } from "../../../scripts/testing/chance.ts";
+import { startCuttingProxy } from "../../../scripts/testing/cutting-proxy.ts";
+import { lostAnswers } from "../../session/test/lost-answers.ts";
+import { type Database, newTable, quietStore, startDatabase } from "./database.ts";
+
+const table = newTable();
+let database: Database;
+let direct: Pool;
+
+/** Every message of the protocol but the first of a connection begins with its kind. */
+const isCommand = (chunk: Buffer) => /[PBQ]/.test(String.fromCharCode(chunk[0] ?? 0));
+
+beforeAll(async () => {
+  database = await startDatabase({ fsync: "off" });
+  direct = database.pool();
+  await quietStore(direct, { table }).migrate();
+}, 60_000);
+afterAll(async () => {
+  await database?.[Symbol.asyncDispose]();
+}, 60_000);
+
+for (const query_timeout of isLong ? [undefined, 50, 100] : [undefined, 100]) {
+  lostAnswers({
+    name: `PostgreSQL, query_timeout ${query_timeout}`,
+    startProxy: () => startCuttingProxy({ target: database.server.port, isCommand }),
+    direct: () => quietStore(direct, { table }),
+    open(port) {
+      const pool = database.pool({
+        port,
+        max: 3,
+        ...(query_timeout !== undefined && { query_timeout }),
+      });
+      const store = quietStore(pool, { table });
+      return {
+        store,
+        async close() {
+          await pool.end();
+          store.close();
+        },
+      };
+    },
+  });
+}

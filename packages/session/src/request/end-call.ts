@@ -1,0 +1,35 @@
+import type { Awaitable, Ended, Key } from "../store.ts";
+import type { Access } from "./access.ts";
+
+/** A call that ends one session, with all its repeats: the store gives each the first result. */
+export class EndCall {
+  readonly key: Key;
+  /** The public id of the session of whoever acts by the one that ends. */
+  readonly impersonator: string | undefined;
+  /** Whether the end was reported: the store may confirm it more than once. */
+  isReported = false;
+  readonly #operation: string;
+  readonly #access: Access;
+
+  constructor(access: Access, key: Key, impersonator?: string) {
+    this.key = key;
+    this.impersonator = impersonator;
+    this.#access = access;
+    this.#operation = access.operation();
+  }
+
+  /**
+   * Makes the call. Resolves to `undefined` if it wasn't this call that has ended the session.
+   *
+   * @param onLate - Called with a result that arrives after the call has failed.
+   */
+  make(onLate: (ended: Ended | undefined) => void): Awaitable<Ended | undefined> {
+    const { callStore, store } = this.#access;
+    return callStore(() => store.destroy(this.key, this.#operation), onLate);
+  }
+
+  /** Makes the call again, for nobody who waits: without a deadline, and without reporting an outage. */
+  async repeat(): Promise<Ended | undefined> {
+    return this.#access.store.destroy(this.key, this.#operation);
+  }
+}

@@ -1,0 +1,97 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSessions, headerTracker, memoryStore } from "@lanai/session";
+import Koa from "koa";
+import { expect, test } from "vitest";
+import { programPath } from "../../../scripts/servers.js";
+import { until } from "../../../scripts/testing/until.ts";
+import { serve } from "./http.ts";
+
+/** nginx with a cache for all that the app allows to be cached, in front of `upstream`. */
+async function startNginx(upstream: string) {
+  const folder = await mkdtemp(join(tmpdir(), "lanai-nginx-"));
+  const probe = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => probe.once("listening", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    .map((name) => `${name}_temp_path ${folder}/${name};`)
+    .join(" ");
+  await writeFile(
+    join(folder, "nginx.conf"),
+    // Started by root it would give its workers to a user who can't write here.
+    `${process.getuid?.() === 0 ? "user root;" : ""} daemon off; pid ${folder}/pid; error_log ${folder}/error.log;
+     events {}
+     http {
+       access_log off; ${temporary}
+       proxy_cache_path ${folder}/cache keys_zone=pages:1m;
+       server {
+         listen 127.0.0.1:${port};
+         location / {
+           proxy_pass ${upstream};
+           proxy_cache pages;
+           add_header X-Cache $upstream_cache_status always;
+         }
+       }
+     }`,
+  );
+  const nginx = spawn(programPath("nginx"), ["-c", join(folder, "nginx.conf"), "-p", folder], {
+    stdio: "ignore",
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await until(() =>
+    fetch(`${url}/public`).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  );
+  return {
+    url,
+    async [Symbol.asyncDispose]() {
+      const gone = new Promise((resolve) => nginx.once("exit", resolve));
+      nginx.kill("SIGTERM");
+      await gone;
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+/** By what an app may allow a cache to keep a response. */
+const ALLOWED: Readonly<Record<string, string>> = {
+  "Cache-Control": "public, max-age=600",
+  Expires: new Date(Date.now() + 600_000).toUTCString(),
+  "X-Accel-Expires": "600",
+};
+
+test("S20: a caching nginx hands no visitor's Session-ID to the next", {
+  timeout: 60_000,
+}, async () => {
+  const sessions = createSessions({ store: memoryStore(), tracker: headerTracker() });
+  const app = new Koa();
+  app.use(sessions.middleware());
+  app.use((ctx) => {
+    const [, kind = "", header = ""] = ctx.path.split("/");
+    ctx.set(header || "Cache-Control", ALLOWED[header || "Cache-Control"] ?? "");
+    if (kind === "private") ctx.session.set("visits", 1);
+    ctx.body = "page";
+  });
+  await using served = await serve(app);
+  await using nginx = await startNginx(served.url);
+  for (const header of Object.keys(ALLOWED)) {
+    const visit = (kind: string) => fetch(`${nginx.url}/${kind}/${header}`);
+    // The cache works: what sends no id is kept.
+    await visit("public");
+    expect((await visit("public")).headers.get("X-Cache"), header).toBe("HIT");
+    const ids = new Set<string | null>();
+    for (let visitor = 0; visitor < 3; visitor++) {
+      const response = await visit("private");
+      ids.add(response.headers.get("Session-ID"));
+      expect(response.headers.get("X-Cache"), header).not.toBe("HIT");
+    }
+    expect(ids.size, header).toBe(3);
+    expect(ids).not.toContain(null);
+  }
+});

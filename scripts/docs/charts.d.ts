@@ -1,0 +1,1 @@
+export function charts(): Readonly<Record<string, string>>;

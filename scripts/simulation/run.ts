@@ -1,0 +1,237 @@
+import { subscribe } from "node:diagnostics_channel";
+import { flash } from "@lanai/flash";
+import { createSessions, type IdGenerator, type IndexedStore, memoryStore } from "@lanai/session";
+import type { Change, Key, Loaded, NewRecord, SessionRecord } from "@lanai/session/store";
+import Koa from "koa";
+import { type Act, carryOut, currentAct, sightOf } from "./act.ts";
+import { Link, type OnCut } from "./link.ts";
+import { violationsOf } from "./oracle.ts";
+import type { Plan, Visit } from "./plan.ts";
+import { type RequestInProgress, send } from "./requests.ts";
+import { type Worker, World } from "./world.ts";
+
+/** For how long a run goes on after its last visit, in milliseconds. */
+const QUIET = 120_000;
+const DIGITS = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"];
+const MOST_STEPS = 20_000;
+
+for (const name of ["dropped", "gone"]) {
+  subscribe(`lanai:session:${name}`, () => {
+    const act = currentAct.getStore();
+    if (act) act.isDropped = true;
+  });
+}
+
+/** Where a rejection goes that nobody handles: it would end a real process. */
+let unhandled: unknown[] = [];
+process.on("unhandledRejection", (error) => void unhandled.push(error));
+
+export interface Result {
+  readonly violations: readonly string[];
+  readonly log: readonly string[];
+}
+
+interface Jar {
+  readonly cookies: Map<string, string>;
+}
+
+interface App {
+  readonly worker: Worker;
+  readonly link: Link;
+  readonly callback: ReturnType<Koa["callback"]>;
+}
+
+/** Ids of the world's own random numbers, so that the same seed gives the same run. */
+const seededIds = (world: World): IdGenerator => ({
+  generate: () => Array.from({ length: 43 }, () => world.pick(DIGITS)).join(""),
+  isValid: (id) => /^[\w-]{43}$/.test(id),
+});
+
+/** The server's store, of which every session that lives can be listed. */
+function watchedStore(world: World, onCut: OnCut) {
+  const store = memoryStore({ clock: () => world.now });
+  const keys = new Set<string>();
+  const late = new Set<string>();
+  const creations = new Map<string, number>();
+  const operations = new Set<string>();
+  const { create, commit, load } = store;
+  const server: IndexedStore = Object.assign(store, {
+    create: (key: Key, record: NewRecord) => {
+      const { operation, publicId } = record;
+      // A store whose client sends commands again knows a create also when its session has ended.
+      if (onCut === "resend" && operations.has(operation)) return key;
+      const isNew = load(key).status === "none";
+      create(key, record);
+      operations.add(operation);
+      keys.add(key);
+      if (isNew) creations.set(publicId, (creations.get(publicId) ?? 0) + 1);
+      if (isNew && world.isLate) late.add(publicId);
+      return key;
+    },
+    commit: (key: Key, change: Change) => {
+      if (change.renewTo !== undefined) {
+        keys.add(change.renewTo);
+        if (world.isLate && change.publicId !== undefined) late.add(change.publicId);
+      }
+      return commit(key, change);
+    },
+  });
+  const live = (): Map<Key, SessionRecord> => {
+    const records = new Map<Key, SessionRecord>();
+    for (const key of keys) {
+      const loaded = store.load(key) as Loaded;
+      if (loaded.status === "live") records.set(key, loaded.record);
+    }
+    return records;
+  };
+  return { server, live, late, creations };
+}
+
+/** Plays one plan from its first event to the quiet after its last, and checks what it has shown. */
+export async function run(plan: Plan): Promise<Result> {
+  const world = new World(plan.seed);
+  if (plan.faults.includes("slow")) world.mostDelay = Infinity;
+  const { server, live, late, creations } = watchedStore(world, plan.onCut);
+  const acts: Act[] = [];
+  const reported = new Map<string, number>();
+  const errors: unknown[] = [];
+  unhandled = errors;
+
+  const start = (name: string): App => {
+    const worker: Worker = { name, state: "running" };
+    const link = new Link(world, worker, plan.onCut);
+    return world.in(worker, () => {
+      const store = link.to(server, (call) => call !== "close");
+      const sessions = createSessions({ store, storeTimeout: 2_000, generator: seededIds(world) });
+      sessions.onEnd(({ publicId, reason }) => {
+        if (reason === "destroyed") reported.set(publicId, (reported.get(publicId) ?? 0) + 1);
+      });
+      const app = new Koa();
+      app.silent = true;
+      app.on("error", (error) => {
+        if (typeof error.status !== "number") errors.push(error);
+      });
+      app.use(sessions.middleware());
+      app.use(flash());
+      app.use(async (ctx) => {
+        const act = currentAct.getStore() as Act;
+        act.sights.push(sightOf(ctx));
+        for (const [at, op] of act.visit.ops.entries()) {
+          try {
+            await carryOut(op, `${act.visit.id}.${at}`, { world, ctx, act, sessions });
+          } catch (error) {
+            act.hasFailed = true;
+            if ((error as { status?: number }).status === undefined) throw error;
+          }
+          act.sights.push(sightOf(ctx));
+        }
+        ctx.body = "done";
+        ctx.res.once("finish", () => {
+          act.publicId = ctx.session.isNew ? undefined : ctx.session.publicId;
+        });
+      });
+      return { worker, link, callback: app.callback() };
+    });
+  };
+
+  const apps = Array.from({ length: plan.workers }, (_, at) => start(`worker ${at + 1}`));
+  const jars = new Map<string, Jar>();
+  const jarOf = (person: string): Jar => {
+    const known = jars.get(person);
+    if (known) return known;
+    const victim = jars.get(person.replace("thief of ", ""));
+    const jar = { cookies: new Map(victim?.cookies) };
+    jars.set(person, jar);
+    return jar;
+  };
+
+  const inProgress = new Set<RequestInProgress>();
+  const begin = (visit: Visit): void => {
+    const { worker, callback } = world.pick(apps.filter((it) => it.worker.state === "running"));
+    const jar = jarOf(visit.person);
+    const cookie = [...jar.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const act: Act = {
+      ...{ visit, worker, began: world.log.length, ended: undefined, status: undefined },
+      ...{
+        setCookie: [],
+        sights: [],
+        logins: [],
+        set: [],
+        everSet: [],
+        updated: [],
+        left: [],
+        popped: [],
+      },
+      ...{ destroyed: [], destroyedAll: [], hasFailed: false, isDropped: false },
+      publicId: undefined,
+    };
+    acts.push(act);
+    const request = currentAct.run(act, () =>
+      world.in(worker, () => send((req, res) => void callback(req, res), `/${visit.id}`, cookie)),
+    );
+    inProgress.add(request);
+    void request.answer.then(({ status, setCookie }) => {
+      inProgress.delete(request);
+      Object.assign(act, { status, setCookie, ended: world.log.length });
+      if (plan.faults.includes("lose") && world.chance(0.2)) return;
+      world.post(`${visit.person} has the response to ${visit.id}`, () => {
+        for (const line of setCookie) {
+          const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+          if (/max-age=0|expires=Thu, 01 Jan 1970/i.test(line)) jar.cookies.delete(name);
+          else jar.cookies.set(name, value);
+        }
+      });
+    });
+  };
+
+  const fault = (): void => {
+    const kind = world.pick(plan.faults);
+    const app = world.pick(apps);
+    const { worker, link } = app;
+    if (kind === "cut") link.cut();
+    if (kind === "leave" && inProgress.size > 0) world.pick([...inProgress]).leave();
+    if (kind === "freeze" && worker.state === "running") {
+      worker.state = "frozen";
+
+      const thaw = (): void => {
+        // Meanwhile the server goes on: what was sent to it has an answer.
+        if (world.expects("the server is")) {
+          world.post(`${worker.name} stands still`, thaw);
+        } else {
+          world.pass(5_000);
+          if (worker.state === "frozen") worker.state = "running";
+        }
+      };
+      thaw();
+    }
+    const others = apps.filter((it) => it !== app && it.worker.state === "running");
+    if (kind === "crash" && worker.state === "running" && others.length > 0) {
+      worker.state = "crashed";
+      world.log.push(`${world.sinceBegan} ${worker.name} has crashed`);
+      link.abandon();
+    }
+  };
+
+  const waiting = [...plan.visits];
+  let begun = 0;
+  for (let steps = 0; steps < MOST_STEPS; steps++) {
+    const next = waiting[0];
+    const canBegin = next !== undefined && next.after <= begun;
+    if (canBegin && world.chance(0.25) && apps.some((it) => it.worker.state === "running")) {
+      waiting.shift();
+      begun += 1;
+      world.log.push(`${world.sinceBegan} ${next.person} sends visit ${next.id}`);
+      begin(next);
+    }
+    if (plan.faults.length > 0 && waiting.length > 0 && world.chance(0.03)) fault();
+    const happened = await world.step(world.now + 3_000);
+    if (!happened && waiting.length === 0) break;
+  }
+  const end = world.now + QUIET;
+  for (let steps = 0; steps < MOST_STEPS && world.now < end; steps++) {
+    if (!(await world.step(end))) break;
+  }
+
+  const outcome = { plan, acts, live: live(), late, creations, reported, errors };
+  return { violations: violationsOf(outcome), log: world.log };
+}

@@ -1,0 +1,30 @@
+import { spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { MUTANTS } from "../simulation/mutants.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+const simulate = (...args: string[]) => {
+  const main = join(root, "scripts/simulation/main.ts");
+  const all = ["--conditions=@lanai/source", main, ...args];
+  return spawnSync(process.execPath, all, { encoding: "utf8" }).stdout.trim();
+};
+
+test("S1, S3, S4, S10, S17, S19, F1: hold in a simulated world, whatever comes first", () => {
+  const from = String(randomInt(1, 2 ** 31));
+  const printed = simulate("--from", from, "--count", process.env.LONG ? "2000" : "40");
+  expect(printed).toMatch(/no law broken$/);
+}, 600_000);
+
+test.each(MUTANTS)("the mutant “$name” is still one place of $file", ({ file, from }) => {
+  expect(readFileSync(join(root, file), "utf8").split(from)).toHaveLength(2);
+});
+
+test("the simulation finds a commit that is applied twice, and shrinks its plan", () => {
+  const mutant = "a commit that is sent again is applied again";
+  const printed = simulate("--from", "49", "--count", "200", "--mutant", mutant, "--quiet");
+  expect(printed).toMatch(/^seed \d+, after \d+ runs: S1: an update was applied twice/);
+}, 60_000);
