@@ -8,7 +8,7 @@ import type { Channel, ParamsOf } from "./channel.ts";
 import { ChannelsError } from "./errors.ts";
 import { events } from "./events.ts";
 import { Hub } from "./hub.ts";
-import { type Link, type LiveSocket, type LiveStream, SocketLink, StreamLink } from "./link.ts";
+import { type Link, type LinkedSocket, type LinkedStream, SocketLink, StreamLink } from "./link.ts";
 import { type ChannelsOptions, type Declared, settingsOf } from "./options.ts";
 import { PageSink, readSocket } from "./page-sink.ts";
 import { readPost } from "./posts.ts";
@@ -86,8 +86,8 @@ export interface Channels<All extends Declared> {
 
 /** The members that `@lanai/websocket` and `@lanai/sse` put on a context. */
 interface Transports {
-  upgrade?(options: { protocols: readonly string[]; rate: RateOptions }): Promise<LiveSocket>;
-  sse?(): Promise<LiveStream>;
+  upgrade?(options: { protocols: readonly string[]; rate: RateOptions }): Promise<LinkedSocket>;
+  sse?(): Promise<LinkedStream>;
 }
 
 const isUpgrade = (ctx: ExtendableContext): boolean => ctx.req.headers.upgrade !== undefined;

@@ -12,7 +12,7 @@ export interface Link {
 }
 
 /** The part of a socket of `@lanai/websocket` that is used here. */
-export interface LiveSocket {
+export interface LinkedSocket {
   readonly protocol: string;
   send(data: Buffer, options: { readonly binary: false }): boolean;
   drained(): Promise<void>;
@@ -58,10 +58,10 @@ function gather(underlying: Underlying): void {
 
 /** The link of a WebSocket. */
 export class SocketLink implements Link {
-  readonly socket: LiveSocket;
+  readonly socket: LinkedSocket;
   readonly #underlying: Underlying;
 
-  constructor(socket: LiveSocket, underlying: Underlying) {
+  constructor(socket: LinkedSocket, underlying: Underlying) {
     this.socket = socket;
     this.#underlying = underlying;
   }
@@ -85,7 +85,7 @@ export class SocketLink implements Link {
 }
 
 /** The part of a stream of `@lanai/sse` that is used here. */
-export interface LiveStream {
+export interface LinkedStream {
   send(event: { readonly event?: string; readonly data: string }): boolean;
   drained(): Promise<void>;
   end(): void;
@@ -93,10 +93,10 @@ export interface LiveStream {
 
 /** The link of an event stream, which has no close codes: the last event says which it would be. */
 export class StreamLink implements Link {
-  readonly stream: LiveStream;
+  readonly stream: LinkedStream;
   readonly #underlying: Underlying;
 
-  constructor(stream: LiveStream, underlying: Underlying) {
+  constructor(stream: LinkedStream, underlying: Underlying) {
     this.stream = stream;
     this.#underlying = underlying;
   }

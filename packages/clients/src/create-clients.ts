@@ -7,8 +7,8 @@ import type { ExtendableContext } from "koa";
 import { BrowserNames, isUpgrade } from "./browsers/browser-names.ts";
 import { ClientCookie } from "./browsers/client-cookie.ts";
 import { devicesOf } from "./browsers/devices.ts";
+import { EchoCheck } from "./bus/echo-check.ts";
 import { EndNotices } from "./bus/end-notices.ts";
-import { LoopbackCheck } from "./bus/loopback-check.ts";
 import { Relay } from "./bus/relay.ts";
 import type { Clients } from "./clients.ts";
 import { ClientsError } from "./errors.ts";
@@ -83,12 +83,12 @@ export function createClients<Events extends object = EventMap>(
     node: nodeId(),
     keys,
     timeout: busTimeout,
-    heard: () => {
-      loopback.heard();
-      presence.heard();
+    onEcho: () => {
+      echoCheck.echoed();
+      presence.echoed();
     },
     missed: () => {
-      loopback.missed();
+      echoCheck.missed();
       void checks.checkAll();
       void notices.flush();
       presence.resync();
@@ -107,7 +107,7 @@ export function createClients<Events extends object = EventMap>(
     begun: (id) => listeners.reconnectAnonymous(id),
     listeners: (id) => listeners.end(`listener:${id}`, "disconnected"),
   });
-  const loopback = new LoopbackCheck({ relay, listeners, interval: revalidateInterval });
+  const echoCheck = new EchoCheck({ relay, listeners, interval: revalidateInterval });
   const recognition = new Recognition({ sessions, names, listeners, tokenHeader });
   const handlers = new RunningHandlers();
   const hooks: ListenerHooks = {
@@ -120,7 +120,7 @@ export function createClients<Events extends object = EventMap>(
     },
   };
   listeners.open(notices.open(), presence.open());
-  loopback.open();
+  echoCheck.open();
   let closing: Promise<void> | undefined;
   let isClosed = false;
 
@@ -164,7 +164,7 @@ export function createClients<Events extends object = EventMap>(
     isClosed = true;
     stopObserving();
     await notices.flush();
-    loopback.close();
+    echoCheck.close();
     notices.close();
     presence.close();
     await relay.close();

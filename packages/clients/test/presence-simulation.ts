@@ -175,7 +175,7 @@ export class Simulation {
   #deliver(delivery: Delivery): void {
     this.#deliveries = this.#deliveries.filter((it) => it !== delivery);
     const { from, to, note } = delivery;
-    if (from === to) to.board.heard();
+    if (from === to) to.board.echoed();
     else to.receive(JSON.parse(note) as never);
   }
 

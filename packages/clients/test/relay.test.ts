@@ -11,7 +11,7 @@ test("refused notes make a process ask for what it may have missed, and not more
   const pubsub = memoryPubSub();
   let missed = 0;
   const relay = new Relay({
-    ...{ pubsub, node: "a", keys, timeout: 100, heard: () => {} },
+    ...{ pubsub, node: "a", keys, timeout: 100, onEcho: () => {} },
     missed: () => missed++,
   });
   const notes: unknown[] = [];

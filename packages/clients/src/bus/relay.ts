@@ -39,7 +39,7 @@ export interface RelayOptions {
   /** Called when notes may have been missed: the bus is back, or reported a gap. */
   readonly missed: () => void;
   /** Called when a note of this process has come back over the bus. */
-  readonly heard: () => void;
+  readonly onEcho: () => void;
 }
 
 /**
@@ -192,7 +192,7 @@ export class Relay {
     const text = typeof data === "string" ? data : Buffer.from(data).toString();
     // Without keys nothing else of an own note is read.
     if (this.#options.keys === undefined && text.startsWith(this.#ownBeginning)) {
-      this.#options.heard();
+      this.#options.onEcho();
       return;
     }
     if (this.#options.keys) topic.received ??= new Map();
@@ -201,7 +201,7 @@ export class Relay {
     if (opened.status !== "accepted") return;
     const { note } = opened;
     // Own notes end here: they only show that the bus brings them back.
-    if (note.node === this.node) this.#options.heard();
+    if (note.node === this.node) this.#options.onEcho();
     else topic.handler(note, topic.of);
   }
 

@@ -10,9 +10,9 @@ import { type ClientsEventName, events } from "../events.ts";
 import type { PresenceBoard } from "../presence/presence-board.ts";
 import type { SessionChecks } from "../sessions/session-checks.ts";
 import type { TargetKey } from "../target.ts";
-import { Groups } from "./groups.ts";
 import { type Identity, LocalListener, type LocalListenerOptions } from "./local-listener.ts";
 import { type LiveMessage, receivedMessage } from "./message.ts";
+import { MultiMap } from "./multi-map.ts";
 
 export interface ListenersOptions {
   readonly relay: Relay;
@@ -43,7 +43,7 @@ export function nodeId(): string {
 export class Listeners {
   readonly #options: ListenersOptions;
   readonly #byId = new Map<string, LocalListener>();
-  readonly #groups = new Groups<TargetKey, LocalListener>();
+  readonly #byTarget = new MultiMap<TargetKey, LocalListener>();
   readonly #attached = new Map<LocalListener, Attachment>();
   #ready: Promise<unknown> = Promise.resolve();
 
@@ -61,7 +61,7 @@ export class Listeners {
 
   /** The numbers of what is kept. */
   get size(): { readonly listeners: number; readonly other: number } {
-    return { listeners: this.#byId.size, other: this.#groups.size + this.#attached.size };
+    return { listeners: this.#byId.size, other: this.#byTarget.size + this.#attached.size };
   }
 
   all(): LocalListener[] {
@@ -70,7 +70,7 @@ export class Listeners {
 
   /** Returns a copy: those found may end while they are iterated. */
   find(key: TargetKey): readonly LocalListener[] {
-    if (!key.startsWith("listener:")) return this.#groups.get(key);
+    if (!key.startsWith("listener:")) return this.#byTarget.get(key);
     const found = this.#byId.get(key.slice("listener:".length));
     return found ? [found] : [];
   }
@@ -105,7 +105,7 @@ export class Listeners {
   }
 
   #endOldest(key: TargetKey, limit: number): void {
-    if (this.#groups.count(key) < limit) return;
+    if (this.#byTarget.count(key) < limit) return;
     // In the order in which they were attached.
     const found = this.find(key);
     for (const listener of found.slice(0, found.length - limit + 1)) listener.end("limit");
@@ -147,7 +147,7 @@ export class Listeners {
   ): Promise<void> {
     const { checks } = this.#options;
     this.#byId.set(listener.id, listener);
-    for (const key of listener.keys) this.#groups.add(key, listener);
+    for (const key of listener.keys) this.#byTarget.add(key, listener);
     const before = attachment.sessionId;
     attachment.sessionId = sessionId;
     if (before !== undefined && before !== sessionId) checks.delete(listener, before);
@@ -161,7 +161,7 @@ export class Listeners {
 
   #unregister(listener: LocalListener): void {
     this.#byId.delete(listener.id);
-    for (const key of listener.keys) this.#groups.delete(key, listener);
+    for (const key of listener.keys) this.#byTarget.delete(key, listener);
   }
 
   /** Subscribes what all processes send to any target that the listener belongs to. */

@@ -1,10 +1,10 @@
-import { Groups } from "../listeners/groups.ts";
+import { MultiMap } from "../listeners/multi-map.ts";
 import type { TargetKey } from "../target.ts";
 import type { PresentListener } from "./types.ts";
 
 /** The present listeners of all processes, by the targets that they belong to. */
 export class Directory {
-  readonly #byKey = new Groups<TargetKey, PresentListener>();
+  readonly #byKey = new MultiMap<TargetKey, PresentListener>();
 
   /** The number of targets. */
   get size(): number {

@@ -40,8 +40,8 @@ export class Peers {
     return this.#peers.get(node);
   }
 
-  /** Records that a process was heard, and returns it. */
-  heard(node: string, now: number): Peer {
+  /** Records that a process was seen, and returns it. */
+  seen(node: string, now: number): Peer {
     const known = this.#peers.get(node);
     if (known) {
       known.seenAt = now;
@@ -53,7 +53,7 @@ export class Peers {
   }
 
   /** Gives every process its time anew: this one was deaf. */
-  heardAll(now: number): void {
+  allSeen(now: number): void {
     for (const peer of this.#peers.values()) peer.seenAt = now;
   }
 
@@ -63,7 +63,7 @@ export class Peers {
     return peer;
   }
 
-  /** Returns the processes that were last heard before an instant. */
+  /** Returns the processes that were last seen before an instant. */
   silentSince(instant: number): string[] {
     return [...this.#peers].filter(([, { seenAt }]) => seenAt < instant).map(([node]) => node);
   }

@@ -3,7 +3,7 @@ import type { Note } from "@lanai/connection/note-seal";
 import { events } from "../events.ts";
 import type { TargetKey } from "../target.ts";
 import { Directory } from "./directory.ts";
-import { dropOldest, Losses } from "./losses.ts";
+import { dropOldest, LostProcesses } from "./lost-processes.ts";
 import { type Peer, Peers } from "./peers.ts";
 import type { Presence, PresenceBus, PresenceEvents, PresentListener, Timers } from "./types.ts";
 import { Vacancies } from "./vacancies.ts";
@@ -50,7 +50,7 @@ export class PresenceBoard {
   readonly #here = new Map<string, PresentListener>();
   readonly #peers: Peers;
   readonly #directory = new Directory();
-  readonly #losses: Losses;
+  readonly #lost: LostProcesses;
   readonly #vacancies: Vacancies;
   readonly #handlers: { readonly [K in keyof PresenceEvents]: Set<Handler<K>> } = {
     join: new Set(),
@@ -63,7 +63,7 @@ export class PresenceBoard {
   #left: string[] = [];
   #isTelling = false;
   /** The time at which a note of this process last came back over the bus. */
-  #heardAt: number;
+  #echoedAt: number;
   /** Announcements of the loss of this process that it has corrected. */
   readonly #corrected = new Set<string>();
   #stop: (() => void) | undefined;
@@ -74,9 +74,9 @@ export class PresenceBoard {
     const patience = () => (least + each * this.#peers.rank) * interval;
     this.#options = options;
     this.#timers = timers;
-    this.#heardAt = timers.now();
+    this.#echoedAt = timers.now();
     this.#peers = new Peers(bus.node);
-    this.#losses = new Losses({
+    this.#lost = new LostProcesses({
       ...{ peers: this.#peers, timers, patience },
       leave: (listener) => this.#emit("leave", listener),
       remove: (listener, node) => this.#remove(listener, node),
@@ -152,22 +152,22 @@ export class PresenceBoard {
   }
 
   /** A note of this process has come back: it receives what the others say too. */
-  heard(): void {
+  echoed(): void {
     const now = this.#timers.now();
     // The others may have spoken while this process stood still or was cut off.
-    if (this.#isDeaf(now)) this.#peers.heardAll(now);
-    this.#heardAt = now;
+    if (this.#isDeaf(now)) this.#peers.allSeen(now);
+    this.#echoedAt = now;
   }
 
   #isDeaf(now: number): boolean {
-    return now - this.#heardAt > 2 * this.#options.interval;
+    return now - this.#echoedAt > 2 * this.#options.interval;
   }
 
   close(): void {
     this.#stop?.();
     this.#tell();
     this.#say({ word: "bye" });
-    this.#losses.close();
+    this.#lost.close();
     this.#vacancies.close();
   }
 
@@ -235,14 +235,14 @@ export class PresenceBoard {
 
   /** This process may be the first of the live ones now. */
   #ranked(): void {
-    this.#losses.ranked();
+    this.#lost.ranked();
     this.#vacancies.ranked();
   }
 
   #lose(node: string): void {
     const peer = this.#peers.delete(node);
     if (peer === undefined) return;
-    this.#losses.lose(node, peer.listeners, peer.seq);
+    this.#lost.lose(node, peer.listeners, peer.seq);
   }
 
   // ── what the others say ──
@@ -252,7 +252,7 @@ export class PresenceBoard {
       const { known } = note;
       if (typeof of !== "string" || typeof id !== "string" || typeof known !== "number") return;
       if (of === this.#node) this.#correct(id);
-      else this.#losses.announced(of, id, known);
+      else this.#lost.announced(of, id, known);
     } else if (word === "empty") {
       this.#vacancies.end(key as TargetKey);
     } else if (word === "ask") {
@@ -260,10 +260,10 @@ export class PresenceBoard {
     } else if (word === "bye") {
       this.#sayGoodbye(node);
     } else if (typeof seq === "number") {
-      const peer = this.#peers.heard(node, this.#timers.now());
-      if (word === "back") this.#losses.corrected(node, String(id));
+      const peer = this.#peers.seen(node, this.#timers.now());
+      if (word === "back") this.#lost.corrected(node, String(id));
       const isRegular = word === "hello" || word === "beat";
-      for (const it of this.#losses.heard(node, isRegular)?.values() ?? []) {
+      for (const it of this.#lost.found(node, isRegular)?.values() ?? []) {
         peer.listeners.set(it.id, it);
       }
       if (word === "hello") this.#tellAll();
@@ -274,7 +274,7 @@ export class PresenceBoard {
   /** It has emitted `leave` for its listeners by itself. */
   #sayGoodbye(node: string): void {
     const peer = this.#peers.delete(node);
-    this.#losses.forget(node);
+    this.#lost.forget(node);
     for (const listener of peer?.listeners.values() ?? []) this.#remove(listener, node);
     this.#ranked();
   }

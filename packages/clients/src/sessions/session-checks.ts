@@ -3,8 +3,8 @@ import { flat } from "@lanai/connection/flat";
 import type { Sessions } from "@lanai/session";
 import { extend } from "@lanai/session/extension";
 import type { EndReason } from "../end-reason.ts";
-import { Groups } from "../listeners/groups.ts";
 import type { LocalListener } from "../listeners/local-listener.ts";
+import { MultiMap } from "../listeners/multi-map.ts";
 
 export interface SessionChecksOptions {
   readonly sessions: Pick<Sessions, "open" | "list">;
@@ -56,8 +56,8 @@ export class SessionChecks {
   readonly #options: SessionChecksOptions;
   readonly #byId = new Map<string, CheckedSession>();
   /** The same by public id. A renewed session has two for a moment. */
-  readonly #byPublicId = new Groups<string, CheckedSession>();
-  readonly #listeners = new Groups<CheckedSession, LocalListener>();
+  readonly #byPublicId = new MultiMap<string, CheckedSession>();
+  readonly #listeners = new MultiMap<CheckedSession, LocalListener>();
 
   constructor(options: SessionChecksOptions) {
     this.#options = options;

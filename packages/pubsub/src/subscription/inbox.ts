@@ -125,7 +125,7 @@ export class Inbox implements Subscription {
   /** The first half of {@link push}: see {@link pushAll}. */
   enqueue(message: Message, stream?: string, position?: number, isAfter = false): void {
     if (this.#held !== undefined) this.#hold(message, stream, position, isAfter);
-    else if (this.#status === "live" && this.#isNext(stream, position, isAfter)) {
+    else if (this.#status === "live" && this.#advance(stream, position, isAfter)) {
       if (!this.#waiting.addLive(message)) this.fail(tooSlow());
     }
   }
@@ -137,7 +137,7 @@ export class Inbox implements Subscription {
 
   /** Adds a message of history, oldest first. Await {@link Inbox.room} after each page of them. */
   replay(message: Message, stream?: string, position?: number): void {
-    if (this.#status === "closed" || !this.#isNext(stream, position, false)) return;
+    if (this.#status === "closed" || !this.#advance(stream, position, false)) return;
     this.#waiting.addHistory(message);
   }
 
@@ -241,8 +241,8 @@ export class Inbox implements Subscription {
     if (lost > 0) this.#waiting.drop(lost);
   }
 
-  /** Whether a message is the next of its stream; then it is taken as the last. */
-  #isNext(stream: string | undefined, position: number | undefined, isAfter: boolean): boolean {
+  /** Moves the position of a stream to a message of it; returns whether the message is to be delivered. */
+  #advance(stream: string | undefined, position: number | undefined, isAfter: boolean): boolean {
     if (stream === undefined || position === undefined) return true;
     const last = this.#positions?.get(stream);
     if (last !== undefined && (isAfter ? position < last : position <= last)) {

@@ -21,7 +21,7 @@ interface Loss {
   readonly announced: Map<string, number>;
 }
 
-export interface LossesOptions {
+export interface LostProcessesOptions {
   readonly peers: Peers;
   readonly timers: Timers;
   /** The longest that this process waits for one that comes before it, in milliseconds; see {@link Peers}. */
@@ -44,16 +44,16 @@ const MOST = 1_000;
  * that is back receives each announcement, and emits `join` for its listeners, after every `leave` that
  * others emitted.
  */
-export class Losses {
-  readonly #options: LossesOptions;
-  readonly #losses = new Map<string, Loss>();
+export class LostProcesses {
+  readonly #options: LostProcessesOptions;
+  readonly #lost = new Map<string, Loss>();
 
-  constructor(options: LossesOptions) {
+  constructor(options: LostProcessesOptions) {
     this.#options = options;
   }
 
   get size(): number {
-    return this.#losses.size;
+    return this.#lost.size;
   }
 
   /** A process is lost with these listeners, which are those of its change `seq`. */
@@ -75,7 +75,7 @@ export class Losses {
   /** Acts if this process is the first of the live ones. Called whenever it may have become that. */
   ranked(): void {
     if (!this.#options.peers.isFirst) return;
-    for (const [node, loss] of this.#losses) this.#act(node, loss);
+    for (const [node, loss] of this.#lost) this.#act(node, loss);
   }
 
   #act(node: string, loss: Loss): void {
@@ -118,8 +118,8 @@ export class Losses {
    * @param isRegular - Whether it sends such notes at intervals, so that it isn't notified too often.
    * @returns Its listeners, if they are still present.
    */
-  heard(node: string, isRegular: boolean): Listeners | undefined {
-    const loss = this.#losses.get(node);
+  found(node: string, isRegular: boolean): Listeners | undefined {
+    const loss = this.#lost.get(node);
     if (loss === undefined || (loss.pending === undefined && !isRegular)) return undefined;
     const { pending } = loss;
     pending?.cancel();
@@ -132,31 +132,31 @@ export class Losses {
 
   /** A process has emitted `join` for its listeners after an announcement. */
   corrected(node: string, id: string): void {
-    const loss = this.#losses.get(node);
+    const loss = this.#lost.get(node);
     loss?.announced.delete(id);
     if (loss?.announced.size === 0 && loss.pending === undefined) this.forget(node);
   }
 
   /** A process has gone, and has emitted `leave` for its listeners itself. */
   forget(node: string): void {
-    const pending = this.#losses.get(node)?.pending;
-    this.#losses.delete(node);
+    const pending = this.#lost.get(node)?.pending;
+    this.#lost.delete(node);
     pending?.cancel();
     if (pending) this.#remove(node, pending.listeners);
   }
 
   close(): void {
-    for (const { pending } of this.#losses.values()) pending?.cancel();
-    this.#losses.clear();
+    for (const { pending } of this.#lost.values()) pending?.cancel();
+    this.#lost.clear();
   }
 
   #of(node: string): Loss {
-    const known = this.#losses.get(node);
+    const known = this.#lost.get(node);
     if (known) return known;
     const loss: Loss = { pending: undefined, announced: new Map() };
-    this.#losses.set(node, loss);
-    if (this.#losses.size > MOST) {
-      const [oldest = ""] = this.#losses.keys();
+    this.#lost.set(node, loss);
+    if (this.#lost.size > MOST) {
+      const [oldest = ""] = this.#lost.keys();
       this.forget(oldest);
     }
     return loss;

@@ -2,7 +2,7 @@ import { type Cancel, repeat } from "@lanai/connection/deadline";
 import type { Listeners } from "../listeners/listeners.ts";
 import type { Relay } from "./relay.ts";
 
-export interface LoopbackCheckOptions {
+export interface EchoCheckOptions {
   readonly relay: Relay;
   readonly listeners: Listeners;
   /** The longest that a listener without a session lives after its end elsewhere, in milliseconds. */
@@ -17,14 +17,14 @@ const CHECKS = 4;
  * without a session: its end comes by the bus alone. If that may have been missed, such listeners are
  * ended, and come back.
  */
-export class LoopbackCheck {
-  readonly #options: LoopbackCheckOptions;
+export class EchoCheck {
+  readonly #options: EchoCheckOptions;
   #stop: Cancel | undefined;
   /** Checks since a note of this process last came back for certain. */
   #silent = 0;
   #mayHaveMissed = false;
 
-  constructor(options: LoopbackCheckOptions) {
+  constructor(options: EchoCheckOptions) {
     this.#options = options;
   }
 
@@ -35,7 +35,7 @@ export class LoopbackCheck {
   }
 
   /** A note of this process has come back. */
-  heard(): void {
+  echoed(): void {
     if (!this.#mayHaveMissed) this.#silent = 0;
   }
 

@@ -2,7 +2,7 @@
  * Values by keys that several share. Most keys have one value, which is kept without a set of its own.
  * Nothing stays of a key without values.
  */
-export class Groups<K, V extends object> {
+export class MultiMap<K, V extends object> {
   readonly #groups = new Map<K, V | Set<V>>();
 
   /** The number of keys. */
