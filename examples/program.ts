@@ -5,7 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 /** Under the examples' own config, which runs in their folders, the packages are the built ones. */
 const areBuilt = (folder: string) => process.cwd() === folder;
 
-const START_TIMEOUT = 20_000;
+const START_TIMEOUT = 60_000;
 
 /**
  * Runs a program of an example as its users do, in a process of its own with `PORT`, until it

@@ -34,7 +34,7 @@ export interface PostgresServer extends AsyncDisposable {
 }
 
 const INITDB_TIMEOUT = 60_000;
-const RESTART_TIMEOUT = 20_000;
+const RESTART_TIMEOUT = 60_000;
 
 /** PostgreSQL refuses to run as root: whom it runs as then, the package's user or nobody. */
 export const unprivileged = (): { uid: number; gid: number } | undefined => {

@@ -16,7 +16,7 @@ export interface RedisClusterOptions {
 
 const NODES = 3;
 const SLOTS = 16_384;
-const READY_TIMEOUT = 30_000;
+const READY_TIMEOUT = 60_000;
 
 export const startRedisCluster = async ({
   args: more = [],

@@ -16,7 +16,7 @@ export interface WatchedRedis extends AsyncDisposable {
 }
 
 const NAME = "lanai";
-const READY_TIMEOUT = 30_000;
+const READY_TIMEOUT = 60_000;
 
 export const startWatchedRedis = async (): Promise<WatchedRedis> => {
   const port = await freePort();

@@ -18,7 +18,7 @@ export interface ServerProgram {
   readonly gid?: number;
 }
 
-const START_TIMEOUT = 20_000;
+const START_TIMEOUT = 60_000;
 
 /**
  * A server that a test has started, as a process group of its own. It and its folder end with the
@@ -32,7 +32,7 @@ export class ServerProcess {
     this.#program = program;
   }
 
-  /** Resolves when it is ready. @throws with what it wrote, if it isn't within 20 s. */
+  /** Resolves when it is ready. @throws with what it wrote, if it isn't within a minute. */
   start(): Promise<void> {
     const { program, args, folder, ready, ...user } = this.#program;
     const child = spawn(programPath(program), args, {
@@ -124,12 +124,18 @@ const endWithUs = (group: number, folder: string): ChildProcess => {
 };
 
 /**
- * A port of loopback that was free a moment ago. Not one that systems give to outgoing connections: a
- * server that starts again must find it free.
+ * Ports that systems don't give to outgoing connections. Each worker of Vitest takes from a range of its
+ * own, and none twice in turn: a server that is down for a moment must find its port free when it starts
+ * again, and one that is about to start too.
  */
+const PORTS = 2_500;
+const FIRST = 10_000 + PORTS * (Number(process.env.VITEST_POOL_ID ?? 0) % 8);
+let next = Math.floor(Math.random() * PORTS);
+
+/** A port of loopback that was free a moment ago. */
 export const freePort = async (): Promise<number> => {
   for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const port = FIRST + (next++ % PORTS);
     if (await isFree(port)) return port;
   }
 };

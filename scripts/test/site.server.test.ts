@@ -37,7 +37,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   browser = await startChromium();
-}, 600_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -108,7 +108,7 @@ describe("the site", () => {
     );
     expect(broken).toEqual([]);
     expect(troubles).toEqual([]);
-  }, 300_000);
+  });
 
   test("llms.txt lists the pages of the navigation, and llms-full.txt holds their text", () => {
     const [list = "", full = ""] = ["llms.txt", "llms-full.txt"].map((file) =>

@@ -334,3 +334,20 @@ import {\n  c,\n} from "c";\nimport "./d.ts";\nexport * from "e";\nimport "f/g";
     expect(hasReason(`/** Parses. */\n/** Over 450 lines because it must. */\n`)).toBe(false);
   });
 });
+
+describe("a test waits for as long as a busy machine takes:", () => {
+  const tests = globSync(
+    "{packages/*,examples/*,scripts}/{test,src/testing,testing}/**/*.ts",
+  ).filter((file) => file !== "scripts/testing/until.ts");
+
+  test.each([
+    [
+      "none has a timeout of its own",
+      /^ *\}, [\d_]+_000\);$|\{ timeout: [\d_]+_000,? \}, (?:async|\(|fn|run)/m,
+    ],
+    ["none waits by Vitest's limit of a second, but with until()", /\bvi\.wait(?:For|Until)\(/],
+  ])("%s", (_rule, forbidden) => {
+    expect(tests.length).toBeGreaterThan(100);
+    expect(tests.filter((file) => forbidden.test(readFileSync(file, "utf8")))).toEqual([]);
+  });
+});

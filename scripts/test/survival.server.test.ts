@@ -53,7 +53,6 @@ test.concurrent.for<Surviving["kind"]>([
   "pubsub-nats",
 ])(
   "no error of a server ends a process, at whatever moment (%s)",
-  { timeout: 300_000 },
   async (kind, { expect, onTestFinished }) => {
     const { nodes, pool, stop } = await startServers(kind);
     onTestFinished(stop);

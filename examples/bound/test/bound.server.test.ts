@@ -39,7 +39,7 @@ beforeAll(async () => {
   program = spawn(process.execPath, [...conditions, "src/main.ts"], { cwd: folder, env, stdio });
   if (program.stdout) await once(program.stdout, "data");
   chromium = await startBoundChromium(certificate, BOUND);
-}, 30_000);
+});
 
 afterAll(async () => {
   program?.kill("SIGKILL");

@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { connect, type Line } from "@lanai/browser";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { hostOf } from "../../../packages/channels/test/page.ts";
 import { freePort } from "../../../scripts/services/server-process.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { startProgram } from "../../program.ts";
 import type { Live } from "../src/main.ts";
 
@@ -21,7 +22,7 @@ beforeAll(async () => {
     DELAY: "0",
     OVER: "100",
   });
-}, 30_000);
+});
 
 afterAll(async () => {
   for (const line of lines) line.close();
@@ -51,9 +52,9 @@ test("everyone in the room hears everyone, by the name of their session, also wh
   const grace = enter(await visit("/sign-in/grace", "POST"), "general");
   await grace.room.call("say", { text: "hi" });
   for (const { said } of [ada, grace]) {
-    await vi.waitFor(() => expect(said).toEqual(["ada: hello", "grace: hi"]));
+    await until(() => expect(said).toEqual(["ada: hello", "grace: hi"]));
   }
-  await vi.waitFor(() =>
+  await until(() =>
     expect(ada.room.members.map(({ data }) => data.name).sort()).toEqual(["ada", "grace"]),
   );
   await expect(ada.room.call("say", { text: "" })).rejects.toMatchObject({
@@ -80,5 +81,5 @@ test("at SIGTERM the pages are sent away, and the program ends by itself", async
   lines.push(line);
   await line.join("room.:id", { id: "general" }).joined;
   expect(await program.stop()).toBe(0);
-  await vi.waitFor(() => expect(line.state).not.toBe("open"));
+  await until(() => expect(line.state).not.toBe("open"));
 });

@@ -26,4 +26,4 @@ test("in Chromium the page loads the built client without a bundler, and shows w
   for (const page of [ada, await enter("grace")]) {
     await expect.poll(() => page.textContent("#room")).toBe("ada: <b>hello</b>\n");
   }
-}, 60_000);
+});

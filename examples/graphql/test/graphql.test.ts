@@ -1,8 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { type Client, type ClientOptions, createClient } from "graphql-ws";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { freePort } from "../../../scripts/services/server-process.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { startProgram } from "../../program.ts";
 
 let url: string;
@@ -14,7 +15,7 @@ beforeAll(async () => {
   const folder = fileURLToPath(new URL("..", import.meta.url));
   program = await startProgram(folder.replace(/\/$/, ""), "src/main.ts", port, {});
   url = `http://127.0.0.1:${port}`;
-}, 30_000);
+});
 
 afterAll(() => program[Symbol.asyncDispose]());
 
@@ -111,7 +112,7 @@ describe("subscribing to auth", () => {
   test("yields the current state first", async () => {
     const tab = new Tab(await new Browser().visit());
     const { results } = tab.subscribe(AUTH);
-    await vi.waitFor(() => expect(results).toEqual([state(null)]));
+    await until(() => expect(results).toEqual([state(null)]));
     expect(tab.token?.split(".")).toHaveLength(3);
   });
 
@@ -120,12 +121,12 @@ describe("subscribing to auth", () => {
     const { auth } = await tab.query("query { auth { sessionId } }");
     expect(auth).toEqual({ sessionId: tab.token });
     const [one, two] = [tab.subscribe(AUTH), tab.subscribe("subscription { user { name } }")];
-    await vi.waitFor(() => expect(one.results).toEqual([state(null)]));
-    await vi.waitFor(() => expect(two.results).toEqual([{ user: null }]));
+    await until(() => expect(one.results).toEqual([state(null)]));
+    await until(() => expect(two.results).toEqual([{ user: null }]));
     const twin = new Tab(tab.browser);
     twin.token = tab.token;
     const { results } = twin.subscribe(AUTH);
-    await vi.waitFor(() => expect(results).toHaveLength(1));
+    await until(() => expect(results).toHaveLength(1));
     expect(twin.token).toBe(tab.token);
   });
 
@@ -134,13 +135,13 @@ describe("subscribing to auth", () => {
     const listening = new Tab(browser).subscribe(AUTH);
     const elsewhere = new Tab(await new Browser().visit()).subscribe(AUTH);
     for (const { results } of [listening, elsewhere]) {
-      await vi.waitFor(() => expect(results).toHaveLength(1));
+      await until(() => expect(results).toHaveLength(1));
     }
     const asking = new Tab(browser);
     await asking.query("query { auth { user } }");
-    await vi.waitFor(() => expect(listening.results).toEqual([state(null), state(null)]));
+    await until(() => expect(listening.results).toEqual([state(null), state(null)]));
     await asking.query("query { auth { user } }");
-    await vi.waitFor(() => expect(listening.results).toHaveLength(3));
+    await until(() => expect(listening.results).toHaveLength(3));
     expect(elsewhere.results).toEqual([state(null)]);
   });
 
@@ -150,10 +151,10 @@ describe("subscribing to auth", () => {
     await alan.query('mutation { signIn(name: "alan") { user } }');
     await edith.query('mutation { signIn(name: "edith") { user } }');
     const tabs = [alan, edith, nobody].map((tab) => tab.subscribe(AUTH).results);
-    for (const results of tabs) await vi.waitFor(() => expect(results).toHaveLength(1));
+    for (const results of tabs) await until(() => expect(results).toHaveLength(1));
     await new Tab(browser).query("query { auth { user } }");
     await alan.query("query { auth { user } }");
-    for (const results of tabs) await vi.waitFor(() => expect(results).toHaveLength(3));
+    for (const results of tabs) await until(() => expect(results).toHaveLength(3));
     expect(tabs).toEqual(["alan", "edith", null].map((name) => Array(3).fill(state(name))));
   });
 
@@ -162,11 +163,10 @@ describe("subscribing to auth", () => {
     const tab = new Tab(browser);
     const first = tab.subscribe(AUTH);
     const second = tab.subscribe(AUTH);
-    for (const { results } of [first, second])
-      await vi.waitFor(() => expect(results).toHaveLength(1));
+    for (const { results } of [first, second]) await until(() => expect(results).toHaveLength(1));
     first.dispose();
     await new Tab(browser).query("query { auth { user } }");
-    await vi.waitFor(() => expect(second.results).toHaveLength(2));
+    await until(() => expect(second.results).toHaveLength(2));
     expect(first.results).toHaveLength(1);
   });
 });
@@ -176,16 +176,16 @@ test("subscribing to user yields who is signed in with their tabs, and how many 
   const [first, second] = [new Tab(browser), new Tab(browser)];
   const query = "subscription { user { name tabs } }";
   const nobody = first.subscribe(query);
-  await vi.waitFor(() => expect(nobody.results).toEqual([{ user: null }]));
+  await until(() => expect(nobody.results).toEqual([{ user: null }]));
   await second.query('mutation { signIn(name: "barbara") { user } }');
   const { results } = second.subscribe(query);
-  await vi.waitFor(() => expect(results).toEqual([{ user: { name: "barbara", tabs: 1 } }]));
+  await until(() => expect(results).toEqual([{ user: { name: "barbara", tabs: 1 } }]));
   const third = new Tab(browser);
   third.token = second.token;
   third.subscribe(query);
-  await vi.waitFor(() => expect(third.connections).toBe(1));
+  await until(() => expect(third.connections).toBe(1));
   await third.query("query { auth { user } }");
-  await vi.waitFor(() => expect(results.at(-1)).toEqual({ user: { name: "barbara", tabs: 2 } }));
+  await until(() => expect(results.at(-1)).toEqual({ user: { name: "barbara", tabs: 2 } }));
   expect(nobody.results.at(-1)).toEqual({ user: null });
 });
 
@@ -202,7 +202,7 @@ describe("a termination of the client", () => {
     const browser = await new Browser().visit();
     const tab = new Tab(browser);
     const { results, ended } = tab.subscribe(AUTH);
-    await vi.waitFor(() => expect(results).toHaveLength(1));
+    await until(() => expect(results).toHaveLength(1));
     const other = new Tab(browser);
     await other.query("mutation { terminate }");
     expect(await ended).toMatchObject({ code: 4401, reason: "terminated" });
@@ -214,9 +214,9 @@ describe("a termination of the client", () => {
     const tab = new Tab(await new Browser().visit());
     await tab.query('mutation { signIn(name: "grace") { user } }');
     const { results } = tab.subscribe(AUTH);
-    await vi.waitFor(() => expect(results).toEqual([state("grace")]));
+    await until(() => expect(results).toEqual([state("grace")]));
     await new Tab(tab.browser).query("mutation { terminate }");
-    await vi.waitFor(() => expect(tab.codes).toEqual([4401]));
+    await until(() => expect(tab.codes).toEqual([4401]));
     expect(await tab.query("query { user { name } }")).toEqual({ user: null });
   });
 });
@@ -224,11 +224,11 @@ describe("a termination of the client", () => {
 test("a sign-in renews the tab's session: 4403 makes it come back once, with the new token", async () => {
   const tab = new Tab(await new Browser().visit());
   const { results } = tab.subscribe(AUTH);
-  await vi.waitFor(() => expect(results).toEqual([state(null)]));
+  await until(() => expect(results).toEqual([state(null)]));
   const before = tab.token;
   await tab.query('mutation { signIn(name: "ada") { user } }');
-  await vi.waitFor(() => expect(results.at(-1)).toEqual(state("ada")));
-  await vi.waitFor(() => expect(tab.connections).toBe(2));
+  await until(() => expect(results.at(-1)).toEqual(state("ada")));
+  await until(() => expect(tab.connections).toBe(2));
   expect(tab.codes).toEqual([4403]);
   expect(tab.token).not.toBe(before);
   const { user } = await tab.query("query { user { name tabs } }");

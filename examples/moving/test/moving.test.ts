@@ -14,7 +14,7 @@ describe("the bridge from koa-session", () => {
   const example = join(import.meta.dirname, "..");
   const env = { SECRET: "a secret of more than thirty-two bytes" };
 
-  test("keeps people signed in, once, and a sign-out is final", { timeout: 60_000 }, async () => {
+  test("keeps people signed in, once, and a sign-out is final", async () => {
     const [before, after] = [await freePort(), await freePort()];
     await using _old = await startProgram(example, "src/koa-session/before.js", before, env);
     await using _new = await startProgram(example, "src/koa-session/bridge.js", after, env);
@@ -31,7 +31,7 @@ describe("the bridge from koa-session", () => {
     expect(await get(after, "/")).toBe("stranger, visit 1");
   });
 
-  test("takes a stranger for a stranger", { timeout: 60_000 }, async () => {
+  test("takes a stranger for a stranger", async () => {
     const port = await freePort();
     await using _app = await startProgram(example, "src/koa-session/bridge.js", port, env);
     const shell = new Shell("http://localhost:3000", `http://127.0.0.1:${port}`);

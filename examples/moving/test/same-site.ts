@@ -10,7 +10,7 @@ const SECRET = "a secret of more than thirty-two bytes";
 /** Holds the programs before and after a move to the same test. */
 export const sameSite = (from: string, env: () => Record<string, string> = () => ({})): void => {
   for (const program of [`src/${from}/before.js`, `src/${from}/after.ts`]) {
-    test(`${program} counts visits, signs in and signs out`, { timeout: 30_000 }, async () => {
+    test(`${program} counts visits, signs in and signs out`, async () => {
       const port = await freePort();
       await using _app = await startProgram(example, program, port, { SECRET, ...env() });
       const shell = new Shell("http://localhost:3000", `http://127.0.0.1:${port}`);
@@ -23,7 +23,7 @@ export const sameSite = (from: string, env: () => Record<string, string> = () =>
       expect(await get("/")).toBe("stranger, visit 1");
     });
 
-    test(`${program} prints what the README says`, { timeout: 30_000 }, async () => {
+    test(`${program} prints what the README says`, async () => {
       const port = await freePort();
       await using _app = await startProgram(example, program, port, { SECRET, ...env() });
       const shell = new Shell("http://localhost:3000", `http://127.0.0.1:${port}`);

@@ -12,7 +12,7 @@ let page: Page;
 
 beforeAll(async () => {
   chromium = await startChromium();
-}, 60_000);
+});
 afterAll(() => chromium?.close());
 
 beforeEach(async () => {
@@ -28,7 +28,7 @@ beforeEach(async () => {
 
 const newContext = async (options = {}): Promise<BrowserContext> => {
   const made = await chromium.newContext({ baseURL: url, ...options });
-  made.setDefaultTimeout(10_000);
+  made.setDefaultTimeout(60_000);
   return made;
 };
 

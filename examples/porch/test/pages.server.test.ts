@@ -14,7 +14,7 @@ const { SCREENS } = process.env;
 
 beforeAll(async () => {
   chromium = await startChromium();
-}, 60_000);
+});
 afterAll(() => chromium?.close());
 beforeEach(async () => {
   site = await startSite();
@@ -193,4 +193,4 @@ test("no page has a violation that axe-core finds, light and dark, or anything t
   // its session; nothing else, such as a broken policy.
   const expected = /status of [45]\d\d|the session has ended/;
   expect(complaints.filter((it) => !expected.test(it))).toEqual([]);
-}, 240_000);
+});

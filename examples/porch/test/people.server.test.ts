@@ -10,7 +10,7 @@ const newPage = (options = {}) => newVisitor(chromium, site.url, options);
 
 beforeAll(async () => {
   chromium = await startChromium();
-}, 60_000);
+});
 afterAll(() => chromium?.close());
 beforeEach(async () => {
   site = await startSite();

@@ -14,7 +14,7 @@ export async function newVisitor(
   options = {},
 ): Promise<Visitor> {
   const context = await chromium.newContext({ baseURL, ...options });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(60_000);
   const complaints: string[] = [];
   context.on("console", (message) => {
     if (message.type() === "error") complaints.push(message.text());

@@ -33,4 +33,4 @@ test("publish-from-job: what a job publishes is retained for the server's pages,
   ]);
   await bus.close();
   await redis.quit();
-}, 30_000);
+});

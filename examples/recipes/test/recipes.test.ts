@@ -8,6 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import Koa from "koa";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
+import { until } from "../../../scripts/testing/until.ts";
 
 let server: Server;
 
@@ -299,7 +300,7 @@ test("outside: work that goes on after the answer writes to the session", async 
   await import("../src/outside.ts");
   const ada = await visitor();
   expect(await ada.read("/start")).toBe("under way\n");
-  await vi.waitFor(async () => expect(await ada.read("/")).toBe("ready\n"));
+  await until(async () => expect(await ada.read("/")).toBe("ready\n"));
 });
 
 test("connection: the header is sent with an error too, and the end is seen", async () => {
@@ -314,7 +315,7 @@ test("connection: the header is sent with an error too, and the end is seen", as
     expect(response.status).toBe(status);
     expect(response.headers.get("Server-Timing")).toMatch(/^app;dur=\d+\.\d$/);
   }
-  await vi.waitFor(() => expect(log).toHaveBeenCalledTimes(2));
+  await until(() => expect(log).toHaveBeenCalledTimes(2));
 });
 
 test("events: a session that begins is told by its public name", async () => {

@@ -24,7 +24,7 @@ export const keeps = (
     };
   };
 
-  test(`${store}: the README's commands print what it says`, { timeout: 30_000 }, async () => {
+  test(`${store}: the README's commands print what it says`, async () => {
     const { open, shell } = await site();
     await using _app = await open();
     const steps = transcript(new URL("../README.md", import.meta.url));
@@ -34,9 +34,7 @@ export const keeps = (
     }
   });
 
-  test(`${store}: a restart ${isLostByRestart ? "loses" : "leaves"} the sessions`, {
-    timeout: 30_000,
-  }, async () => {
+  test(`${store}: a restart ${isLostByRestart ? "loses" : "leaves"} the sessions`, async () => {
     const { open, shell } = await site();
     const visit = async () => {
       await using _app = await open();

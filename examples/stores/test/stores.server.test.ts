@@ -8,7 +8,7 @@ let postgres: PostgresServer;
 
 beforeAll(async () => {
   [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await Promise.all([redis.stop(), postgres.stop()]);

@@ -14,7 +14,6 @@ const brokers = [
 
 test.each(brokers)(
   "with PUBSUB=%s://… two processes show one wall, also through a restart of one",
-  { timeout: 60_000 },
   async (scheme, startBroker) => {
     await using broker = await startBroker();
     const start = async () => {
@@ -68,7 +67,7 @@ test("in Chromium a note appears on every open page, and a visitor who comes lat
   await ada.click("button");
   for (const page of [ada, bob, await open()]) {
     const note = page.locator("#notes li").first();
-    await note.waitFor({ timeout: 10_000 });
+    await note.waitFor();
     expect(await note.textContent()).toBe("ada: <b>hello</b>");
   }
-}, 60_000);
+});

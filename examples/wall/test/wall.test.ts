@@ -11,7 +11,7 @@ beforeAll(async () => {
   const port = await freePort();
   program = await startProgram(join(import.meta.dirname, ".."), "src/main.ts", port, {});
   url = `http://127.0.0.1:${port}`;
-}, 30_000);
+});
 
 afterAll(() => program[Symbol.asyncDispose]());
 

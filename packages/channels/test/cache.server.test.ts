@@ -14,7 +14,7 @@ let script: string;
 beforeAll(async () => {
   chromium = await startChromium({ backForwardCache: true });
   script = await bundlePage();
-}, 60_000);
+});
 afterAll(() => chromium?.close());
 
 test.each<Mode>(["plain", "fallback", "share"])(
@@ -44,11 +44,10 @@ test.each<Mode>(["plain", "fallback", "share"])(
     await publish(3);
     await page.evaluate("history.back()");
     const restored = () => page.evaluate(() => storm.restored).catch(() => undefined);
-    await expect.poll(restored, { timeout: 10_000 }).toBe(1);
+    await expect.poll(restored).toBe(1);
     await publish(3);
     const shown = () => page.evaluate(() => storm.lives[0]?.shown);
-    await expect.poll(shown, { timeout: 10_000 }).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    await expect.poll(shown).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     await context.close();
   },
-  60_000,
 );

@@ -1,7 +1,8 @@
 import { NoteSeal } from "@lanai/connection/note-seal";
 import { memoryPubSub, type PubSub } from "@lanai/pubsub";
 import { libraryPubSub } from "@lanai/pubsub/backend";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Notes } from "../src/bus/notes.ts";
 import { Processes, type ProcessesOptions } from "../src/bus/processes.ts";
 
@@ -64,7 +65,7 @@ test("B4: remove rejects while a process doesn't confirm, and that one reads it 
   await expect(other.processes.remove({ user: "ada" }, "room.a")).rejects.toMatchObject({
     code: "ERR_CHANNELS_UNAVAILABLE",
   });
-  await vi.waitFor(() => expect(one.processes.permission()).toBeDefined(), 5_000);
+  await until(() => expect(one.processes.permission()).toBeDefined());
   const may = one.processes.permission();
   one.release();
   await may;

@@ -14,7 +14,7 @@ let script: string;
 beforeAll(async () => {
   chromium = await startChromium();
   script = await bundlePage();
-}, 60_000);
+});
 afterAll(() => chromium?.close());
 
 test("three tabs share one connection, and go on when the tab that holds it is frozen or closes", async () => {

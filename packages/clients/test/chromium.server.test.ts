@@ -48,7 +48,7 @@ let chromium: Browser;
 
 beforeAll(async () => {
   chromium = await startChromium();
-}, 30_000);
+});
 
 afterAll(() => chromium?.close());
 
@@ -129,7 +129,7 @@ describe("in Chromium", () => {
     for (const tab of [second, third]) expect(await heard(tab, "to-user")).toEqual([]);
     await Promise.all([mine.close(), other.close()]);
     await until(() => expect(site.clients.size.listeners).toBe(0));
-  }, 30_000);
+  });
 
   test("Duplicate Tab shares the session: both hear, and both are ended", async () => {
     await using site = await startPages();
@@ -148,7 +148,7 @@ describe("in Chromium", () => {
     await site.clients.terminate({ session: one?.session ?? "" });
     for (const it of [tab, twin]) await it.waitForFunction(() => window.codes.includes(4401));
     await context.close();
-  }, 30_000);
+  });
 
   test("the cookie of the 101 is stored, where scripts can't read it, and sent next", async () => {
     await using site = await startPages({ attach: { anonymous: true } });
@@ -163,7 +163,7 @@ describe("in Chromium", () => {
     const { client } = JSON.parse(await tab.evaluate(() => window.ask("/me")));
     expect(client).toBe(site.listeners[0]?.client);
     await context.close();
-  }, 30_000);
+  });
 
   test("a page of another origin is refused before anything runs", async () => {
     await using site = await startPages({ attach: { anonymous: true } });
@@ -176,7 +176,7 @@ describe("in Chromium", () => {
     expect(await tab.evaluate(() => window.codes)).toEqual([1006]);
     expect(site.listeners).toEqual([]);
     await context.close();
-  }, 30_000);
+  });
 
   test("a device that is signed out elsewhere loses its tabs, and its next request is anonymous", async () => {
     await using site = await startPages();
@@ -195,5 +195,5 @@ describe("in Chromium", () => {
     });
     expect(JSON.parse(await mine.evaluate(() => window.ask("/me")))).toMatchObject({ user: "ada" });
     await Promise.all([laptop.close(), phone.close()]);
-  }, 30_000);
+  });
 });

@@ -53,7 +53,7 @@ describe("an event stream", () => {
     expect(tab.events).toEqual([{ type: "session", data: { ended: "terminated" } }]);
     expect(tab.statuses).toEqual([200, 204]);
     expect(site.clients.size.listeners).toBe(0);
-  }, 15_000);
+  });
 
   test("that should come back does, with what it was told to wait", async () => {
     await using site = await startSite();
@@ -65,7 +65,7 @@ describe("an event stream", () => {
     await until(() => expect(tab.statuses).toEqual([200, 200]));
     expect(site.listeners[0]?.endReason).toBe("renewed");
     expect(site.listeners[1]?.user).toBe("ada");
-  }, 15_000);
+  });
 
   test("of a browser without a client cookie is refused with 401, and stops", async () => {
     await using site = await startSite();
@@ -105,7 +105,7 @@ describe("an event stream", () => {
     expect(site.listeners[1]?.user).toBe("ada");
     await until(() => expect(tab.statuses).toEqual([200, 200]));
     expect(site.errors).toEqual([]);
-  }, 15_000);
+  });
 
   test("while the store is down is answered 503 where its transport is the app's own", async () => {
     const store = memoryStore();

@@ -88,124 +88,113 @@ async function heal(simulation: Simulation): Promise<void> {
   await simulation.pass(10 * INTERVAL);
 }
 
-/** The time-out of a property, in milliseconds. */
-const LONGEST = isLong ? 900_000 : 30_000;
-
-test(
-  "C8: the fold of all processes' events agrees with presence, through outages, pauses, kills, splits, renewals and changes of user",
-  async () => {
-    await playRounds({
-      least: isLong ? 1_000 : 60,
-      orders: ["cut", "split", "pause", "kill", "two killed at once"],
-      async round(n, report) {
-        const random = randomFrom(seed + n);
-        const simulation = new Simulation(random);
-        for (let i = 0; i < 3 + random(3); i++) {
+test("C8: the fold of all processes' events agrees with presence, through outages, pauses, kills, splits, renewals and changes of user", async () => {
+  await playRounds({
+    least: isLong ? 1_000 : 60,
+    orders: ["cut", "split", "pause", "kill", "two killed at once"],
+    async round(n, report) {
+      const random = randomFrom(seed + n);
+      const simulation = new Simulation(random);
+      for (let i = 0; i < 3 + random(3); i++) {
+        simulation.start();
+        await simulation.pass(random(INTERVAL));
+      }
+      await simulation.pass(2 * INTERVAL);
+      for (let step = 0; step < 30; step++) {
+        for (let i = random(4); i > 0; i--) visit(simulation, random, step * 10 + i);
+        await simulation.pass(random(INTERVAL));
+        const { alive } = simulation;
+        const one = alive[random(alive.length)];
+        const act = random(12);
+        if (one === undefined) continue;
+        if (act === 0) {
+          report("cut");
+          simulation.move(one, 0);
+        } else if (act === 1) {
+          report("split");
+          for (const it of alive) simulation.move(it, 1 + random(2));
+        } else if (act === 2) {
+          report("pause");
+          one.isPaused = true;
+        } else if (act === 3) {
+          await heal(simulation);
+          expectAgreement(simulation);
+        } else if (act === 4 && alive.length > 3) {
+          // What a process emits while it is cut off, nobody can correct when it is killed then.
+          await heal(simulation);
+          const victims = alive.slice(0, 1 + random(2));
+          if (victims.length === 2) report("two killed at once");
+          report("kill");
+          for (const victim of victims) simulation.kill(victim);
           simulation.start();
-          await simulation.pass(random(INTERVAL));
+        } else if (act < 8) {
+          await simulation.pass(random(5 * INTERVAL));
         }
-        await simulation.pass(2 * INTERVAL);
-        for (let step = 0; step < 30; step++) {
-          for (let i = random(4); i > 0; i--) visit(simulation, random, step * 10 + i);
-          await simulation.pass(random(INTERVAL));
-          const { alive } = simulation;
-          const one = alive[random(alive.length)];
-          const act = random(12);
-          if (one === undefined) continue;
-          if (act === 0) {
-            report("cut");
-            simulation.move(one, 0);
-          } else if (act === 1) {
-            report("split");
-            for (const it of alive) simulation.move(it, 1 + random(2));
-          } else if (act === 2) {
-            report("pause");
-            one.isPaused = true;
-          } else if (act === 3) {
-            await heal(simulation);
-            expectAgreement(simulation);
-          } else if (act === 4 && alive.length > 3) {
-            // What a process emits while it is cut off, nobody can correct when it is killed then.
-            await heal(simulation);
-            const victims = alive.slice(0, 1 + random(2));
-            if (victims.length === 2) report("two killed at once");
-            report("kill");
-            for (const victim of victims) simulation.kill(victim);
-            simulation.start();
-          } else if (act < 8) {
-            await simulation.pass(random(5 * INTERVAL));
-          }
-        }
-        await heal(simulation);
-        expectAgreement(simulation);
-        await simulation.pass(GRACE + 8 * INTERVAL);
-        expectEmpties(simulation);
-      },
-    });
-  },
-  LONGEST,
-);
+      }
+      await heal(simulation);
+      expectAgreement(simulation);
+      await simulation.pass(GRACE + 8 * INTERVAL);
+      expectEmpties(simulation);
+    },
+  });
+});
 
-test(
-  "C8: while the bus is whole, each join, leave and empty is emitted once, also when processes are killed",
-  async () => {
-    await playRounds({
-      least: isLong ? 500 : 40,
-      orders: ["kill"],
-      async round(n, report) {
-        const random = randomFrom(seed + n);
-        const simulation = new Simulation(random);
-        for (let i = 0; i < 4; i++) {
-          simulation.start();
-          await simulation.pass(random(INTERVAL));
+test("C8: while the bus is whole, each join, leave and empty is emitted once, also when processes are killed", async () => {
+  await playRounds({
+    least: isLong ? 500 : 40,
+    orders: ["kill"],
+    async round(n, report) {
+      const random = randomFrom(seed + n);
+      const simulation = new Simulation(random);
+      for (let i = 0; i < 4; i++) {
+        simulation.start();
+        await simulation.pass(random(INTERVAL));
+      }
+      await simulation.pass(2 * INTERVAL);
+      let joined = 0;
+      for (let step = 0; step < 30; step++) {
+        const { alive } = simulation;
+        const process = alive[random(alive.length)];
+        const [first] = process?.listeners.values() ?? [];
+        if (process === undefined) continue;
+        if (first === undefined || random(2) === 0) {
+          const id = `tab-${joined++}`;
+          simulation.join(process, {
+            id,
+            client: `c-${id}`,
+            session: `s-${id}`,
+            user: `u-${id}`,
+          });
+        } else {
+          simulation.leave(process, first.id);
         }
-        await simulation.pass(2 * INTERVAL);
-        let joined = 0;
-        for (let step = 0; step < 30; step++) {
-          const { alive } = simulation;
-          const process = alive[random(alive.length)];
-          const [first] = process?.listeners.values() ?? [];
-          if (process === undefined) continue;
-          if (first === undefined || random(2) === 0) {
-            const id = `tab-${joined++}`;
-            simulation.join(process, {
-              id,
-              client: `c-${id}`,
-              session: `s-${id}`,
-              user: `u-${id}`,
-            });
-          } else {
-            simulation.leave(process, first.id);
-          }
-          await simulation.pass(random(INTERVAL));
-          if (random(12) === 0 && alive.length > 2) {
-            report("kill");
-            for (const victim of alive.slice(0, 1 + random(alive.length - 2)))
-              simulation.kill(victim);
-          }
+        await simulation.pass(random(INTERVAL));
+        if (random(12) === 0 && alive.length > 2) {
+          report("kill");
+          for (const victim of alive.slice(0, 1 + random(alive.length - 2)))
+            simulation.kill(victim);
         }
-        for (const process of simulation.alive) {
-          for (const id of [...process.listeners.keys()]) simulation.leave(process, id);
-        }
-        await simulation.pass(20 * INTERVAL);
-        const count = new Map<string, number>();
-        for (const { name, key } of simulation.emitted) {
-          count.set(`${name} ${key}`, (count.get(`${name} ${key}`) ?? 0) + 1);
-        }
-        const expected = new Map<string, number>();
-        for (let i = 0; i < joined; i++) {
-          const names = [`join tab-${i}`, `leave tab-${i}`, `empty user:u-tab-${i}`];
-          for (const name of [...names, `empty client:c-tab-${i}`]) expected.set(name, 1);
-        }
-        const wrong = [...new Set([...count.keys(), ...expected.keys()])].filter(
-          (name) => count.get(name) !== expected.get(name),
-        );
-        expect(wrong.map((name) => `${name}: ${count.get(name) ?? 0}`)).toEqual([]);
-      },
-    });
-  },
-  LONGEST,
-);
+      }
+      for (const process of simulation.alive) {
+        for (const id of [...process.listeners.keys()]) simulation.leave(process, id);
+      }
+      await simulation.pass(20 * INTERVAL);
+      const count = new Map<string, number>();
+      for (const { name, key } of simulation.emitted) {
+        count.set(`${name} ${key}`, (count.get(`${name} ${key}`) ?? 0) + 1);
+      }
+      const expected = new Map<string, number>();
+      for (let i = 0; i < joined; i++) {
+        const names = [`join tab-${i}`, `leave tab-${i}`, `empty user:u-tab-${i}`];
+        for (const name of [...names, `empty client:c-tab-${i}`]) expected.set(name, 1);
+      }
+      const wrong = [...new Set([...count.keys(), ...expected.keys()])].filter(
+        (name) => count.get(name) !== expected.get(name),
+      );
+      expect(wrong.map((name) => `${name}: ${count.get(name) ?? 0}`)).toEqual([]);
+    },
+  });
+});
 
 test("while the bus is down for all, no process loses another, and nothing is emitted", async () => {
   const simulation = new Simulation(randomFrom(1));

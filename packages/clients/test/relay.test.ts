@@ -1,7 +1,8 @@
 import { createSecretKey } from "node:crypto";
 import { NoteSeal } from "@lanai/connection/note-seal";
 import { memoryPubSub } from "@lanai/pubsub";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Relay } from "../src/bus/relay.ts";
 
 const keys = [createSecretKey(Buffer.from("k".repeat(32)))];
@@ -18,7 +19,7 @@ test("refused notes make a process ask for what it may have missed, and not more
   await relay.retain("s", (note) => notes.push(note));
   for (let n = 0; n < 100; n++) await pubsub.publish("s", new NoteSeal(others).write("s", {}));
   await pubsub.publish("s", new NoteSeal({ ...others, keys }).write("s", { word: "ok" }));
-  await vi.waitFor(() => expect(notes).toHaveLength(1));
+  await until(() => expect(notes).toHaveLength(1));
   expect(missed).toBe(1);
   await relay.close();
   await pubsub.close();

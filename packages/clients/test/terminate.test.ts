@@ -362,7 +362,7 @@ describe("C2: a terminated socket", () => {
     clearInterval(flood);
     expect(heard).toEqual(["before"]);
     // The closing handshake of ws alone would give it 30 seconds.
-  }, 10_000);
+  });
 
   test("ends its iterators and its signal at once, and takes no new handlers", async () => {
     await using site = await startSite();

@@ -79,7 +79,7 @@ interface Shown extends Told {
  * @param open - Opens the two handles; what it opens ends with the test.
  */
 export function interleaved(name: string, open: () => Promise<IndexedStore[]>): void {
-  test(name, { timeout: 5 * MINUTES }, async () => {
+  test(name, async () => {
     const random = randomFrom(seed);
     const servers: Served[] = [];
     for (const store of await open()) servers.push(await start(dawdling(store, random)));

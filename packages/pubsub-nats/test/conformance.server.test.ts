@@ -16,7 +16,7 @@ afterAll(async () => {
 
 pubsubProcesses({
   name: "NATS, two processes",
-  test: (name, fn) => test(name, { timeout: 120_000 }, fn),
+  test: (name, fn) => test(name, fn),
   after: afterAll,
   backend: () => ({
     module: new URL("./open-backend.ts", import.meta.url).href,
@@ -32,4 +32,4 @@ test("the suite ten times at once holds on one backend", async () => {
   await using there = await openBackend(server, { timeout: 60_000 });
   const ran = await tenAtOnce({ backend: here.backend, again: there.backend });
   expect(ran).toBeGreaterThan(300);
-}, 300_000);
+});

@@ -38,4 +38,4 @@ test("the README's example shows what was said to another process, and ends when
     app.kill("SIGTERM");
     expect(await once(app, "exit")).toEqual([0, null]);
   }
-}, 30_000);
+});

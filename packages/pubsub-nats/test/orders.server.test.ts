@@ -21,7 +21,7 @@ for (let round = 1; round <= rounds; round++) {
     name: `NATS whose connections are cut, ${round}`,
     seed: seed + round,
     // The other cases run elsewhere, and say nothing of this one.
-    test: (name, fn) => name.includes("in any order of") && test(name, { timeout: 60_000 }, fn),
+    test: (name, fn) => name.includes("in any order of") && test(name, fn),
     features: { restart: false },
     async open() {
       const proxies = [await startProxy(server.port), await startProxy(server.port)] as const;

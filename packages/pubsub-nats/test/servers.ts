@@ -41,7 +41,7 @@ export async function subjectsOn(server: NatsServer): Promise<string[]> {
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  ms = 15_000,
+  ms = 60_000,
 ): Promise<void> {
   const end = Date.now() + ms;
   while (!(await holds())) {

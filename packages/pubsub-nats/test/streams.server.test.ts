@@ -122,7 +122,7 @@ test("nothing older than maxAge is read, also where the server still has it", as
       if (history.length === 0) break;
     }
   }
-}, 30_000);
+});
 
 test("the last messages of a subject are found wherever they are in a stream of 20,000", async () => {
   await using opened = await openBackend(server);
@@ -168,7 +168,7 @@ test("the last messages of a subject are found wherever they are in a stream of 
     expect(again.texts, `${filter}, resumed`).toEqual(all.slice(all.length - left));
   }
   await raw.close();
-}, 30_000);
+});
 
 test("readers of history leave no consumer behind", async () => {
   await using opened = await openBackend(server);

@@ -2,7 +2,8 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import type { Cluster, Redis } from "ioredis";
 import { expect } from "vitest";
 import { connected, testClientOptions } from "../../../scripts/testing/client-options.ts";
-import { eventually, listen } from "./fixture.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { listen } from "./fixture.ts";
 import { newPrefix } from "./servers.ts";
 
 /** A backend with both kinds of subjects keeps every promise, also after a silence. */
@@ -19,7 +20,7 @@ async function keepsItsPromises(client: Redis | Cluster): Promise<void> {
   await backend.publish("kept.a", "2");
   await backend.publish("plain.a", "2");
   for (const { texts, gaps, errors } of [kept, plain]) {
-    await eventually(() => expect(texts).toEqual(["1", "2"]));
+    await until(() => expect(texts).toEqual(["1", "2"]));
     expect([gaps, errors]).toEqual([[], []]);
   }
   expect(await backend.history("kept.a", 5)).toHaveLength(2);

@@ -3,8 +3,9 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Cluster, Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { slotOf } from "../src/redis/slot.ts";
-import { eventually, listen, numbers } from "./fixture.ts";
+import { listen, numbers } from "./fixture.ts";
 import { clusterClients, DURABLE, newPrefix, wireOf } from "./servers.ts";
 
 let cluster: RedisCluster;
@@ -26,7 +27,7 @@ for (const sharded of [false, true]) {
     const restarts = !sharded && connect === clusterClients["Redis Cluster, ioredis 6"];
     pubsubConformance({
       name: sharded ? `${name}, sharded` : name,
-      test: (it, fn) => test(it, { timeout: 120_000 }, fn),
+      test: (it, fn) => test(it, fn),
       ...(!restarts && { features: { restart: false } }),
       open() {
         const prefix = newPrefix();
@@ -73,11 +74,11 @@ const ownerOf = async (slot: number): Promise<number> => {
 
 /** A cluster takes its time after a restart. */
 const inOrder = () =>
-  eventually(async () => {
+  until(async () => {
     for (const admin of admins) {
       expect(await admin.call("CLUSTER", "INFO")).toContain("cluster_state:ok");
     }
-  }, 20_000);
+  });
 
 describe.each([
   ["classic", false],
@@ -109,7 +110,7 @@ describe.each([
       for (const text of numbers(first, last)) {
         // Refused while the cluster is down; the name keeps what was stored nevertheless from
         // being stored again.
-        await eventually(() => backend.publish("kept.a", text, { messageId: text }), 20_000);
+        await until(() => backend.publish("kept.a", text, { messageId: text }));
       }
     };
     await publishAll(1, 300);
@@ -117,12 +118,12 @@ describe.each([
     await node?.restart();
     await publishing;
     for (const { texts, gaps, errors } of listeners) {
-      await eventually(() => expect(texts.length).toBe(1_000), 20_000);
+      await until(() => expect(texts.length).toBe(1_000));
       expect(texts).toEqual(numbers(1, 1_000));
       expect([gaps, errors]).toEqual([[], []]);
     }
     await backend.close();
-  }, 60_000);
+  });
 });
 
 describe("sharded channels", () => {
@@ -150,7 +151,7 @@ describe("sharded channels", () => {
     for (const first of ["{a}", "}", "}a", "}b", "}c", "}}", "{", "{}", "%7b", "é", "a?[b]"]) {
       const { texts } = await listen(backend, `${first}.*`);
       await backend.publish(`${first}.x`, first);
-      await eventually(() => expect(texts).toEqual([first]));
+      await until(() => expect(texts).toEqual([first]));
     }
     for (const subject of [">", "*", "*.a"]) {
       await expect(backend.subscribe(subject, () => {})).rejects.toMatchObject({
@@ -169,7 +170,7 @@ describe("sharded channels", () => {
     await node?.call("SPUBLISH", channel, "chat.a\nhello");
     await node?.call("SPUBLISH", channel, "without a subject");
     await node?.call("SPUBLISH", channel, "chat.b\nend");
-    await eventually(() => expect(texts).toEqual(["hello", "end"]));
+    await until(() => expect(texts).toEqual(["hello", "end"]));
     await backend.close();
   });
 
@@ -177,7 +178,7 @@ describe("sharded channels", () => {
     const backend = redisPubSub(client, { prefix, sharded: true });
     const { texts, gaps, subscription } = await listen(backend, "chat.*");
     await backend.publish("chat.a", "1");
-    await eventually(() => expect(texts).toEqual(["1"]));
+    await until(() => expect(texts).toEqual(["1"]));
     const slot = slotOf(`${prefix}{chat}`);
     const from = await ownerOf(slot);
     const to = (from + 1) % admins.length;
@@ -193,10 +194,10 @@ describe("sharded channels", () => {
     for (const admin of [target, source, ...admins]) {
       await admin.call("CLUSTER", "SETSLOT", slot, "NODE", targetId);
     }
-    await eventually(() => expect(gaps).toEqual([{ subject: "chat.*", reason: "reconnect" }]));
-    await eventually(() => expect(subscription.status).toBe("live"));
+    await until(() => expect(gaps).toEqual([{ subject: "chat.*", reason: "reconnect" }]));
+    await until(() => expect(subscription.status).toBe("live"));
     await backend.publish("chat.a", "2");
-    await eventually(() => expect(texts).toEqual(["1", "2"]));
+    await until(() => expect(texts).toEqual(["1", "2"]));
     await backend.close();
   });
 });

@@ -29,7 +29,7 @@ async function cut(): Promise<void> {
 
 pubsubProcesses({
   name: "Redis, ioredis 6, two processes",
-  test: (it, fn) => test(it, { timeout: 120_000 }, fn),
+  test: (it, fn) => test(it, fn),
   after: afterAll,
   backend: () => ({
     module: new URL("./open-backend.ts", import.meta.url).href,
@@ -43,7 +43,7 @@ pubsubProcesses({
 for (const [name, connect] of Object.entries(clients)) {
   pubsubConformance({
     name,
-    test: (it, fn) => test(it, { timeout: 120_000 }, fn),
+    test: (it, fn) => test(it, fn),
     // Restarts take seconds, and say nothing of a prefix.
     ...(name.includes("keyPrefix") && { features: { restart: false } }),
     open() {
@@ -71,4 +71,4 @@ test("the suite ten times at once holds on one backend", async () => {
   await using there = openBackend(server.port, options);
   const ran = await tenAtOnce({ backend: here.backend, again: there.backend });
   expect(ran).toBeGreaterThan(300);
-}, 60_000);
+});

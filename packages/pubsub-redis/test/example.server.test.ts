@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { startRedis } from "../../../scripts/services/redis.ts";
 import { freePort } from "../../../scripts/services/server-process.ts";
-import { eventually } from "./fixture.ts";
+import { until } from "../../../scripts/testing/until.ts";
 
 test("the README's example shows what was said to another process, and ends when it is told to", async () => {
   await using server = await startRedis();
@@ -20,17 +20,17 @@ test("the README's example shows what was said to another process, and ends when
       written += chunk;
     });
     const url = `http://127.0.0.1:${port}`;
-    await eventually(() => fetch(url));
+    await until(() => fetch(url));
     return { app, url, written: () => written };
   };
   const [one, other] = await Promise.all([start(), start()]);
   await fetch(`${one.url}?text=hello`, { method: "POST" });
   expect(await (await fetch(other.url)).text()).toBe("hello\n");
   for (const { written } of [one, other]) {
-    await eventually(() => expect(written()).toBe("chat.lobby: hello\n"));
+    await until(() => expect(written()).toBe("chat.lobby: hello\n"));
   }
   for (const { app } of [one, other]) {
     app.kill("SIGTERM");
     expect(await once(app, "exit")).toEqual([0, null]);
   }
-}, 30_000);
+});

@@ -2,7 +2,8 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Redis, type RedisOptions } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { startFailoverRedis } from "../../../scripts/services/redis-failover.ts";
-import { eventually, listen, numbers } from "./fixture.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { listen, numbers } from "./fixture.ts";
 
 /** As in the README. */
 const CONNECTS_AGAIN = {
@@ -37,9 +38,9 @@ test.each(["kept.a", "plain"])(
     // On the new primary, while those before it still hear the server that is a replica now.
     const after = await listen(open().backend, subject);
     for (const text of numbers(11, 20)) await backend.publish(subject, text);
-    await eventually(() => expect(after.texts).toEqual(numbers(11, 20)));
+    await until(() => expect(after.texts).toEqual(numbers(11, 20)));
     for (const { texts, gaps, errors } of before) {
-      await eventually(() => expect(texts).toEqual(numbers(1, 20)));
+      await until(() => expect(texts).toEqual(numbers(1, 20)));
       expect([gaps, errors]).toEqual([[], []]);
     }
   },
@@ -58,7 +59,7 @@ test.each(["kept.a", "plain"])(
       });
     }
     client.disconnect(true);
-    await eventually(() => backend.publish(subject, "2"));
-    await eventually(() => expect(texts).toEqual(["1", "2"]));
+    await until(() => backend.publish(subject, "2"));
+    await until(() => expect(texts).toEqual(["1", "2"]));
   },
 );

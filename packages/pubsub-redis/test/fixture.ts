@@ -20,16 +20,3 @@ export const openBackend = (port: number, options: RedisPubSubOptions = {}) => {
 
 export const numbers = (first: number, last: number): string[] =>
   Array.from({ length: last - first + 1 }, (_, n) => `${first + n}`);
-
-/** Waits until an expectation holds, and fails with why it doesn't. */
-export async function eventually<T>(expectation: () => T | Promise<T>, ms = 10_000): Promise<T> {
-  const end = Date.now() + ms;
-  for (;;) {
-    try {
-      return await expectation();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
-  }
-}

@@ -3,8 +3,9 @@ import type { PubSubError } from "@lanai/pubsub";
 import { Redis } from "ioredis";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { startProxy } from "../../session-redis/test/proxy.ts";
-import { eventually, listen, numbers, openBackend } from "./fixture.ts";
+import { listen, numbers, openBackend } from "./fixture.ts";
 import { DURABLE } from "./servers.ts";
 
 let server: RedisServer;
@@ -46,10 +47,8 @@ test("P5: 30 subscriber connections are killed while 10,000 are published, and a
   let killed = 0;
   const killing = (async () => {
     for (; killed < 30; killed++) {
-      await eventually(async () =>
-        expect(await admin.call("CLIENT", "KILL", "TYPE", "pubsub")).toBe(1),
-      );
-      await eventually(() => {
+      await until(async () => expect(await admin.call("CLIENT", "KILL", "TYPE", "pubsub")).toBe(1));
+      await until(() => {
         for (const { subscription } of listeners) expect(subscription.status).toBe("live");
       });
     }
@@ -60,7 +59,7 @@ test("P5: 30 subscriber connections are killed while 10,000 are published, and a
   }
   await killing;
   for (const { texts, gaps, errors } of listeners) {
-    await eventually(() => expect(texts.length).toBeGreaterThanOrEqual(last));
+    await until(() => expect(texts.length).toBeGreaterThanOrEqual(last));
     expect(texts).toEqual(numbers(1, last));
     expect(errors).toEqual([]);
     for (const gap of gaps) expect(gap).toEqual({ subject: ">", reason: "reconnect" });
@@ -76,7 +75,7 @@ describe("a Redis that was killed", () => {
     await backend.ensureStream({ name: "kept", subjects: ["kept"] });
     const { texts, subscription } = await listen(backend, "plain");
     await server.kill();
-    await eventually(() => expect(subscription.status).toBe("syncing"));
+    await until(() => expect(subscription.status).toBe("syncing"));
     const calls = [
       backend.publish("plain", "1"),
       backend.publish("kept", "1"),
@@ -89,10 +88,10 @@ describe("a Redis that was killed", () => {
       expect(ms).toBeLessThan(4_000);
     }
     await server.restart();
-    await eventually(() => expect(subscription.status).toBe("live"));
+    await until(() => expect(subscription.status).toBe("live"));
     await backend.publish("plain", "2");
     // The first may have been on its way.
-    await eventually(() => expect(texts.at(-1)).toBe("2"));
+    await until(() => expect(texts.at(-1)).toBe("2"));
   });
 
   test("and lost its data begins a new epoch: the gap is told, and the stream goes on", async () => {
@@ -107,19 +106,19 @@ describe("a Redis that was killed", () => {
     );
     await server.restart();
     for (const { subscription } of listeners) {
-      await eventually(() => expect(subscription.status).toBe("syncing"));
+      await until(() => expect(subscription.status).toBe("syncing"));
     }
     // Somebody is quicker; the epoch of its stream is the one that stays.
     await admin.hset("lanai:stream:{kept}:meta", { epoch: "epoch-of-now", last: 0, count: 0 });
     for (const { subscription } of listeners) {
-      await eventually(() => expect(subscription.status).toBe("live"));
+      await until(() => expect(subscription.status).toBe("live"));
     }
-    await eventually(async () => expect(await admin.hlen("lanai:{streams}")).toBe(2));
+    await until(async () => expect(await admin.hlen("lanai:{streams}")).toBe(2));
     // Also one that never called ensureStream, and knows nothing of what was.
     await other.backend.publish("kept.a", "6");
     await backend.publish("kept.a", "7");
     for (const { texts, gaps, subscription } of listeners) {
-      await eventually(() => expect(texts).toEqual(["6", "7"]));
+      await until(() => expect(texts).toEqual(["6", "7"]));
       const gap = { subject: subscription.subject, reason: "expired" };
       // Two where we came back before somebody did, with an epoch of our own.
       expect(gaps).toEqual(gaps.length === 2 ? [gap, gap] : [gap]);
@@ -129,7 +128,7 @@ describe("a Redis that was killed", () => {
     for (const { id } of history) expect(id).toMatch(/^epoch-of-now:/);
     const resumed = await listen(backend, "kept.a", { since: old?.id, replay: 1 });
     expect(resumed.subscription.recovered).toBe(false);
-    await eventually(() => expect(resumed.texts).toEqual(["7"]));
+    await until(() => expect(resumed.texts).toEqual(["7"]));
   });
 
   test("and lost only the newest of its data says so, and delivers what comes after", async () => {
@@ -138,16 +137,16 @@ describe("a Redis that was killed", () => {
     await backend.ensureStream({ name: "kept", subjects: ["kept"] });
     const { texts, gaps, messages } = await listen(backend, "kept");
     for (const text of numbers(1, 5)) await backend.publish("kept", text);
-    await eventually(() => expect(texts).toEqual(numbers(1, 5)));
+    await until(() => expect(texts).toEqual(numbers(1, 5)));
     // As after a crash with `appendfsync everysec`: 4 and 5 never were.
     const key = "lanai:stream:{kept}";
     const [, , third, ...lost] = (await admin.xrange(key, "-", "+")).map(([id]) => id);
     await admin.xdel(key, ...lost);
     await admin.hset(`${key}:meta`, "count", 3, "last", String(third).split("-")[0] ?? "");
     await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
-    await eventually(() => expect(gaps).toEqual([{ subject: "kept", reason: "expired" }]));
+    await until(() => expect(gaps).toEqual([{ subject: "kept", reason: "expired" }]));
     for (const text of numbers(6, 9)) await backend.publish("kept", text);
-    await eventually(() => expect(texts).toEqual(numbers(1, 9)));
+    await until(() => expect(texts).toEqual(numbers(1, 9)));
     expect(gaps.length).toBe(1);
     const since = messages[4]?.id;
     const { subscription } = await listen(backend, "kept", { since });
@@ -172,8 +171,8 @@ describe("a Redis that hangs", () => {
       expect(ms).toBeLessThan(4_000);
     }
     server.thaw();
-    await eventually(() => backend.publish("plain", "end"));
-    await eventually(() => expect(texts.at(-1)).toBe("end"));
+    await until(() => backend.publish("plain", "end"));
+    await until(() => expect(texts.at(-1)).toBe("end"));
     // Only what was under way may have been done; what waited is never sent.
     expect(["1", "end"].slice(-texts.length)).toEqual(texts);
   });
@@ -183,11 +182,11 @@ describe("a Redis that hangs", () => {
     const { backend } = opened;
     const { subscription, gaps, texts } = await listen(backend, "plain");
     server.freeze();
-    await eventually(() => expect(subscription.status).toBe("syncing"));
+    await until(() => expect(subscription.status).toBe("syncing"));
     server.thaw();
-    await eventually(() => expect(gaps).toEqual([{ subject: "plain", reason: "reconnect" }]));
+    await until(() => expect(gaps).toEqual([{ subject: "plain", reason: "reconnect" }]));
     await backend.publish("plain", "1");
-    await eventually(() => expect(texts).toEqual(["1"]));
+    await until(() => expect(texts).toEqual(["1"]));
   });
 
   test("doesn't keep close from ending", async () => {
@@ -209,7 +208,7 @@ test("a close while Redis is away ends too, and makes no connection after it", a
   const { backend, client } = openBackend(server.port, { timeout: 1_000 });
   const { subscription } = await listen(backend, "plain");
   await server.kill();
-  await eventually(() => expect(subscription.status).toBe("syncing"));
+  await until(() => expect(subscription.status).toBe("syncing"));
   await backend.close();
   client.disconnect();
   await server.restart();
@@ -232,7 +231,7 @@ test.each(["plain", "kept"])(
       expect(proxy.fault).toBe(undefined);
     }
     await opened.backend.publish(subject, "5");
-    await eventually(() => expect(texts.at(-1)).toBe("5"));
+    await until(() => expect(texts.at(-1)).toBe("5"));
     expect(texts).toEqual(numbers(1, 5));
   },
 );
@@ -249,7 +248,7 @@ test("what is published over a restart with kept data is in order, and there onc
   await published[5_000];
   await durable.restart();
   await Promise.all(published);
-  await eventually(() => expect(texts.length).toBe(10_000));
+  await until(() => expect(texts.length).toBe(10_000));
   expect(texts).toEqual(numbers(1, 10_000));
 });
 
@@ -269,13 +268,13 @@ test("P5: the first message after a reconnect shows that the one before it was s
   const { texts, gaps, subscription } = await listen(backend, "kept");
   const plain = await listen(backend, "plain");
   await backend.publish("kept", "1");
-  await eventually(() => expect(texts).toEqual(["1"]));
+  await until(() => expect(texts).toEqual(["1"]));
   await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
-  await eventually(() => expect(plain.gaps.length).toBe(1));
-  await eventually(() => expect(subscription.status).toBe("live"));
+  await until(() => expect(plain.gaps.length).toBe(1));
+  await until(() => expect(subscription.status).toBe("live"));
   await swallow("2");
   await backend.publish("kept", "3");
-  await eventually(() => expect(texts).toEqual(numbers(1, 3)));
+  await until(() => expect(texts).toEqual(numbers(1, 3)));
   expect(gaps).toEqual([]);
 });
 
@@ -285,12 +284,12 @@ test("P5: a message that the connection swallowed is noticed by its count, or by
   await backend.ensureStream({ name: "kept", subjects: ["kept"] });
   const { texts, gaps } = await listen(backend, "kept");
   await backend.publish("kept", "1");
-  await eventually(() => expect(texts).toEqual(["1"]));
+  await until(() => expect(texts).toEqual(["1"]));
   await swallow("2");
   await backend.publish("kept", "3");
-  await eventually(() => expect(texts).toEqual(numbers(1, 3)));
+  await until(() => expect(texts).toEqual(numbers(1, 3)));
   await swallow("4");
-  await eventually(() => expect(texts).toEqual(numbers(1, 4)));
+  await until(() => expect(texts).toEqual(numbers(1, 4)));
   expect(gaps).toEqual([]);
 });
 
@@ -302,7 +301,7 @@ test("events tell of the connection, and hold no payload", async () => {
   await using opened = openBackend(server.port);
   const { subscription } = await listen(opened.backend, "plain");
   await admin.call("CLIENT", "KILL", "TYPE", "pubsub");
-  await eventually(() => expect(events.length).toBe(3));
+  await until(() => expect(events.length).toBe(3));
   expect(subscription.status).toBe("live");
   expect(events).toEqual([
     ["lanai:pubsub:disconnected", { level: "warn" }],

@@ -6,9 +6,10 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { neverReads } from "../../pubsub/test/never-reads.ts";
 import { keepReservedOutOfStreams } from "../../pubsub/test/reserved-streams.ts";
-import { eventually, listen, numbers, openBackend } from "./fixture.ts";
+import { listen, numbers, openBackend } from "./fixture.ts";
 
 const run = promisify(execFile);
 
@@ -41,10 +42,8 @@ describe("redis-cli", () => {
     const said: unknown[] = [];
     await bus.subscribe("chat.*", (data) => said.push(data));
     expect(await cli("PUBLISH", "lanai:chat.general", '{"text":"é"}')).toBe("2");
-    await eventually(() => expect(said).toEqual([{ text: "é" }]));
-    await eventually(() =>
-      expect([texts, wild.texts]).toEqual([['{"text":"é"}'], ['{"text":"é"}']]),
-    );
+    await until(() => expect(said).toEqual([{ text: "é" }]));
+    await until(() => expect([texts, wild.texts]).toEqual([['{"text":"é"}'], ['{"text":"é"}']]));
     expect(messages[0]).toMatchObject({ id: undefined, subject: "chat.general", replayed: false });
   });
 
@@ -59,12 +58,12 @@ describe("redis-cli", () => {
       heard += text;
     });
     const subscribed = channels.map((it, n) => `subscribe\n${it}\n${n + 1}\n`).join("");
-    await eventually(() => expect(heard).toBe(subscribed));
+    await until(() => expect(heard).toBe(subscribed));
     await backend.publish("plain", '{"a":1}');
     await backend.publish("kept.a", '{"b":2}');
     const [stored] = await backend.history("kept.a", 1);
     const line = `${stored?.id?.replace(":", " ")} kept.a`;
-    await eventually(() =>
+    await until(() =>
       expect(heard.slice(subscribed.length)).toBe(
         `message\n${channels[0]}\n{"a":1}\nmessage\n${channels[1]}\n${line}\n{"b":2}\n`,
       ),
@@ -81,7 +80,7 @@ describe("redis-cli", () => {
     await backend.ensureStream({ name: "kept", subjects: ["kept.>"] });
     const { messages } = await listen(backend, "kept.*");
     await cli("PUBLISH", "lanai:kept.a", "1");
-    await eventually(() => expect(messages).toMatchObject([{ id: undefined, subject: "kept.a" }]));
+    await until(() => expect(messages).toMatchObject([{ id: undefined, subject: "kept.a" }]));
     expect(await backend.history("kept.a", 10)).toEqual([]);
   });
 
@@ -94,7 +93,7 @@ describe("redis-cli", () => {
       await cli("PUBLISH", `lanai:${channel}`, "garbage");
     }
     await backend.publish("end", "end");
-    await eventually(() => expect(texts).toEqual(["end"]));
+    await until(() => expect(texts).toEqual(["end"]));
   });
 });
 
@@ -130,7 +129,7 @@ describe("patterns on the wire", () => {
     }
     await backend.publish("room1.1.a", "");
     await backend.publish("client9.9.end", "");
-    await eventually(() => expect(heard.at(-1)).toBe("client9.9.end"));
+    await until(() => expect(heard.at(-1)).toBe("client9.9.end"));
     // Each once, though some came by three patterns; and nobody else's.
     expect(heard).toEqual([
       "room1.1.a.b",
@@ -161,12 +160,12 @@ describe("patterns on the wire", () => {
     const other = await listen(backend, ">");
     expect(await patterns()).toBe(1);
     await backend.publish("a.b.c", "1");
-    await eventually(() => expect([texts, other.texts]).toEqual([["1"], ["1"]]));
+    await until(() => expect([texts, other.texts]).toEqual([["1"], ["1"]]));
     await backend.ensureStream({ name: "kept", subjects: ["kept.>"], maxAge: 60_000 });
     await backend.publish("kept.a", "2", { messageId: "2" });
     const kept = await listen(backend, "kept.*", { replay: 1 });
     await backend.publish("kept.b", "3");
-    await eventually(() => expect(kept.texts).toEqual(["2", "3"]));
+    await until(() => expect(kept.texts).toEqual(["2", "3"]));
     await backend.close();
     // One that isn't allowed is told so, and the others go on.
     const strict = redisPubSub(client);
@@ -176,7 +175,7 @@ describe("patterns on the wire", () => {
       cause: { message: expect.stringContaining("NOPERM") },
     });
     await strict.publish("a.b.c", "2");
-    await eventually(() => expect(literal.texts).toEqual(["2"]));
+    await until(() => expect(literal.texts).toEqual(["2"]));
     await strict.close();
     client.disconnect();
   });
@@ -189,7 +188,7 @@ describe("patterns on the wire", () => {
     const kept = await listen(backend, "kept.*");
     await backend.publish("a.b", "1");
     await backend.publish("kept.a", "2");
-    await eventually(() => expect([texts, kept.texts]).toEqual([["1"], ["2"]]));
+    await until(() => expect([texts, kept.texts]).toEqual([["1"], ["2"]]));
     await backend.close();
     client.disconnect();
   });
@@ -203,7 +202,7 @@ describe("patterns on the wire", () => {
     );
     for (const it of strange) await backend.publish(`${it}.x`, it);
     await backend.publish("a.x.y", "too deep");
-    for (const { it, texts } of subscribed) await eventually(() => expect(texts).toEqual([it]));
+    for (const { it, texts } of subscribed) await until(() => expect(texts).toEqual([it]));
   });
 });
 
@@ -216,7 +215,7 @@ test("a Redis that has forgotten its scripts is sent them again", async () => {
     await admin.script("FLUSH");
     await backend.publish(Number(text) % 2 ? "kept" : "plain", text);
   }
-  await eventually(() => expect(texts).toEqual(numbers(1, 5)));
+  await until(() => expect(texts).toEqual(numbers(1, 5)));
   await admin.script("FLUSH");
   expect((await backend.history("kept", 5)).length).toBe(3);
 });
@@ -233,7 +232,7 @@ test("a stream that comes into being is heard by those who were there before, fr
     for (const text of numbers(1, 10)) await there.backend.publish(`new.${round}`, text);
   }
   for (const { messages, gaps } of listeners) {
-    await eventually(() => expect(messages.length).toBe(300));
+    await until(() => expect(messages.length).toBe(300));
     for (const round of rounds) {
       const own = messages.filter(({ subject }) => subject === `new.${round}`);
       expect(own.map(({ data }) => String(data))).toEqual(numbers(1, 10));
@@ -248,14 +247,14 @@ test("P3: a replay ends with what is stored, though the process has not heard of
   await backend.ensureStream({ name: "kept", subjects: ["kept"] });
   const early = await listen(backend, "kept");
   await backend.publish("kept", "1");
-  await eventually(() => expect(early.texts).toEqual(["1"]));
+  await until(() => expect(early.texts).toEqual(["1"]));
   // Stored, and on its way for as long as the test likes.
   const key = "lanai:stream:{kept}";
   const [last] = await admin.hmget(`${key}:meta`, "last");
   await admin.xadd(key, `${last}-2`, "s", "kept", "d", "2");
   await admin.hset(`${key}:meta`, "count", 2);
   const late = await listen(backend, "kept", { replay: 1 });
-  await eventually(() => expect(late.texts).toEqual(["2"]));
+  await until(() => expect(late.texts).toEqual(["2"]));
 });
 
 test("P4: a publisher that doesn't know a stream yet stores on it nevertheless", async () => {
@@ -297,7 +296,7 @@ test("two apps with prefixes of their own don't hear each other", async () => {
   await one.backend.publish("kept", "1");
   await other.backend.publish("kept", "2");
   await one.backend.publish("plain", "3");
-  await eventually(() => expect([here.texts, there.texts]).toEqual([["1", "3"], ["2"]]));
+  await until(() => expect([here.texts, there.texts]).toEqual([["1", "3"], ["2"]]));
   expect(await other.backend.history("kept", 9)).toMatchObject([{ data: Buffer.from("2") }]);
 });
 
@@ -334,7 +333,7 @@ test("nothing connects before something is asked for, and close ends only what i
   await backend.subscribe("a", () => {});
   expect(await pubsubs()).toBe(1);
   await backend.close();
-  await eventually(async () => expect(await pubsubs()).toBe(0));
+  await until(async () => expect(await pubsubs()).toBe(0));
   expect(await client.ping()).toBe("PONG");
   client.disconnect();
 });

@@ -2,7 +2,8 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Cluster } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
-import { eventually, listen } from "./fixture.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { listen } from "./fixture.ts";
 import { newPrefix } from "./servers.ts";
 import { type Silencer, startSilencer } from "./silencer.ts";
 
@@ -47,7 +48,7 @@ test.each([
     await there.ensureStream({ name: "kept", subjects: ["kept.>"] });
     const listeners = [await listen(there, "kept.x"), await listen(there, "plain.x")];
     const subjects = ["kept.x", "plain.x"];
-    for (const subject of subjects) await eventually(() => here.publish(subject, "0"));
+    for (const subject of subjects) await until(() => here.publish(subject, "0"));
     let last = 0;
     for (let round = 0; round < 3; round++) {
       for (const silencer of silencers) silencer.isSilent = true;
@@ -60,21 +61,18 @@ test.each([
       }
       for (const silencer of silencers) silencer.cut();
       for (const subject of subjects) {
-        await eventually(() => here.publish(subject, `${++last}`), 20_000);
+        await until(() => here.publish(subject, `${++last}`));
       }
     }
     for (const { texts } of listeners) {
-      await eventually(() => expect(texts.length).toBeGreaterThan(3));
+      await until(() => expect(texts.length).toBeGreaterThan(3));
       const numbers = texts.map(Number);
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
     }
     const stored = await there.history("kept.x", Infinity);
-    await eventually(() =>
-      expect(stored.map(({ data }) => String(data))).toEqual(listeners[0]?.texts),
-    );
+    await until(() => expect(stored.map(({ data }) => String(data))).toEqual(listeners[0]?.texts));
     await Promise.all([here.close(), there.close()]);
     client.disconnect();
     direct.disconnect();
   },
-  60_000,
 );

@@ -3,7 +3,8 @@ import { Redis } from "ioredis";
 import { Redis as Redis5 } from "ioredis5";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
-import { eventually, listen, openBackend } from "./fixture.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { listen, openBackend } from "./fixture.ts";
 import { newPrefix } from "./servers.ts";
 import { startSilencer } from "./silencer.ts";
 
@@ -62,11 +63,11 @@ test.for(chosen)(
     // Behind whatever the client sends again, on the same connection.
     let attempts = 0;
     for (const subject of ["kept.x", "plain.x"]) {
-      await eventually(() => backend.publish(subject, `end ${++attempts}`));
+      await until(() => backend.publish(subject, `end ${++attempts}`));
     }
     const { backend: other } = there;
     for (const { texts } of [kept, plain]) {
-      await eventually(() => expect(texts.at(-1)).toMatch("end"));
+      await until(() => expect(texts.at(-1)).toMatch("end"));
       const ordered = [...new Set(texts)].sort();
       expect(texts).toEqual(ordered);
     }
@@ -92,16 +93,16 @@ describe("P10: a publish that is sent again to a Redis that", () => {
     await both("1");
     silencer.isSilent = true;
     const lost = both("2");
-    for (const { texts } of [kept, plain]) await eventually(() => expect(texts.at(-1)).toBe("2"));
+    for (const { texts } of [kept, plain]) await until(() => expect(texts.at(-1)).toBe("2"));
     await meanwhile(admin);
     silencer.cut();
     const settled = await lost;
     for (const { subscription } of [kept, plain]) {
-      await eventually(() => expect(subscription.status).toBe("live"));
+      await until(() => expect(subscription.status).toBe("live"));
     }
     expect((await both("3")).map(({ status }) => status)).toEqual(["fulfilled", "fulfilled"]);
     for (const { texts } of [kept, plain]) {
-      await eventually(() => expect(texts.at(-1)).toBe("3"));
+      await until(() => expect(texts.at(-1)).toBe("3"));
       expect(texts).toEqual(["1", "2", "3"]);
     }
     admin.disconnect();
@@ -154,9 +155,9 @@ test("a message that Redis can't store is reported, and its batch is published w
   expect((await Promise.allSettled(sent)).map(({ status }) => status)).toEqual([
     ...["fulfilled", "rejected", "fulfilled", "rejected", "fulfilled"],
   ]);
-  await eventually(() => expect(texts).toEqual(["0", "2", "4"]));
+  await until(() => expect(texts).toEqual(["0", "2", "4"]));
   expect(await backend.history("b.x", 9)).toHaveLength(2);
   await client.del("lanai:stream:{a}");
   await backend.publish("a.x", "5");
-  await eventually(() => expect(texts.at(-1)).toBe("5"));
+  await until(() => expect(texts.at(-1)).toBe("5"));
 });

@@ -2,7 +2,8 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Redis } from "ioredis";
 import { expect, test } from "vitest";
 import { startWatchedRedis } from "../../../scripts/services/redis-sentinel.ts";
-import { eventually, listen, numbers } from "./fixture.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { listen, numbers } from "./fixture.ts";
 
 test("P5: after a failover by Sentinel what is retained is whole, and plain subjects report a gap", async () => {
   await using servers = await startWatchedRedis();
@@ -26,19 +27,19 @@ test("P5: after a failover by Sentinel what is retained is whole, and plain subj
   await servers.master.kill();
 
   for (const text of numbers(101, 200)) {
-    await eventually(() => backend.publish("kept.a", text, { messageId: text }), 30_000);
+    await until(() => backend.publish("kept.a", text, { messageId: text }));
   }
   for (const { texts, gaps, errors } of listeners) {
-    await eventually(() => expect(texts.length).toBe(200));
+    await until(() => expect(texts.length).toBe(200));
     expect(texts).toEqual(numbers(1, 200));
     expect([gaps, errors]).toEqual([[], []]);
   }
-  await eventually(() => expect(plain.gaps).toEqual([{ subject: "plain", reason: "reconnect" }]));
+  await until(() => expect(plain.gaps).toEqual([{ subject: "plain", reason: "reconnect" }]));
   await backend.publish("plain", "again");
-  await eventually(() => expect(plain.texts).toEqual(["again"]));
+  await until(() => expect(plain.texts).toEqual(["again"]));
   const admin = new Redis(servers.replica.port);
   expect((await admin.role())[0]).toBe("master");
   admin.disconnect();
   await backend.close();
   client.disconnect();
-}, 60_000);
+});

@@ -5,7 +5,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Bus } from "@lanai/pubsub";
 import Koa from "koa";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { serve } from "./http.ts";
 
 setFlagsFromString("--expose-gc");
@@ -72,7 +73,7 @@ export async function comeAndLeave(bus: Bus, wire: () => Promise<number>): Promi
         }),
       );
     }
-    await vi.waitFor(() => expect(counts.unsubscribed).toBe(counts.subscribed), 15_000);
+    await until(() => expect(counts.unsubscribed).toBe(counts.subscribed));
   };
   await visitAll(1_000);
   const before = await wire();
@@ -82,7 +83,7 @@ export async function comeAndLeave(bus: Bus, wire: () => Promise<number>): Promi
   expect(counts.served).toBeGreaterThan(5_000);
   // All that were cut.
   expect(counts.endedMeanwhile).toBeGreaterThanOrEqual(5_000);
-  await vi.waitFor(async () => expect(await wire()).toBeLessThanOrEqual(before), 15_000);
+  await until(async () => expect(await wire()).toBeLessThanOrEqual(before));
   expect(heapUsed() - heap).toBeLessThan(5_000_000);
   return before;
 }

@@ -27,19 +27,24 @@ function broken(fault: Fault): { readonly backend: Backend; advance(ms: number):
   };
 }
 
-/** Runs one test of the suite; answers whether it failed within a second. */
-async function fails(fault: Fault, caught: string): Promise<boolean> {
+/** Runs one test of the suite, which rejects if the backend fails it. */
+function play(fault: Fault, name: string): Promise<void> {
   const found: (() => Promise<void>)[] = [];
   pubsubConformance({
     name: "x",
     features: { network: false },
     open: () => broken(fault),
-    test: (name, run) => void (name === `${caught} (x)` && found.push(run)),
+    test: (it, run) => void (it === `${name} (x)` && found.push(run)),
   });
-  expect(found, caught).toHaveLength(1);
-  const hangs = new Promise<boolean>((resolve) => setTimeout(resolve, 1000, true));
+  expect(found, name).toHaveLength(1);
   const [run] = found as [() => Promise<void>];
-  const failed = run().then(
+  return run();
+}
+
+/** Whether a backend fails one test of the suite, also by waiting in vain for a second. */
+async function fails(fault: Fault, caught: string): Promise<boolean> {
+  const hangs = new Promise<boolean>((resolve) => setTimeout(resolve, 1000, true));
+  const failed = play(fault, caught).then(
     () => false,
     () => true,
   );
@@ -342,7 +347,7 @@ const opened = new Set<Backend>();
 describe("a backend fails the suite that", () => {
   test.each(faults)("%s", async (_, fault, caught) => {
     expect(await fails(fault, caught)).toBe(true);
-    expect(await fails(() => ({}), caught)).toBe(false);
+    await play(() => ({}), caught);
   });
 });
 
@@ -381,5 +386,5 @@ describe("the suite", () => {
   test("ten times at once holds on one backend", async () => {
     const { backend } = broken(() => ({}));
     expect(await tenAtOnce({ backend }, { network: false })).toBeGreaterThan(300);
-  }, 30_000);
+  });
 });

@@ -1,6 +1,6 @@
-/** Waits for what must come; fails after 10 seconds. */
+/** Waits for what must come; fails after a minute. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 60_000;
   while (!holds()) {
     if (Date.now() > end) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 1));

@@ -29,7 +29,7 @@ let chromium: Browser;
 beforeAll(async () => {
   certificate = makeCertificate();
   chromium = await startBoundChromium(certificate, BOUND);
-}, 30_000);
+});
 
 afterAll(() => chromium?.close());
 
@@ -280,7 +280,7 @@ describe("with Redis and two processes", () => {
 
   beforeAll(async () => {
     redis = await startRedis();
-  }, 30_000);
+  });
 
   afterAll(() => redis?.stop());
 
@@ -308,7 +308,7 @@ describe("in Chromium that has signed too often", () => {
 
   beforeAll(async () => {
     limited = await startBoundChromium(certificate, BOUND_WITH_QUOTA);
-  }, 30_000);
+  });
 
   afterAll(() => limited?.close());
 

@@ -18,7 +18,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve, reject) => {
     store.get("none", (error) => (error ? reject(error) : resolve()));
   });
-}, 60_000);
+});
 
 afterAll(async () => {
   await pool.end();

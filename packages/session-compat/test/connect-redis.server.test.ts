@@ -99,7 +99,7 @@ const site = () => {
 const recovered = (browser: Browser) =>
   until(async () => expect((await browser.get("/")).status).toBe(200));
 
-describe("when Redis is down", { timeout: 30_000 }, () => {
+describe("when Redis is down", () => {
   test("requests with a session are refused, and served when it is back", async () => {
     await using served = await serve(site());
     const browser = new Browser(served);

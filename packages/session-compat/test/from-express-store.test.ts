@@ -4,6 +4,7 @@ import type { Change, NewRecord } from "@lanai/session/store";
 import { type ExpressStore, fromExpressStore } from "@lanai/session-compat";
 import { MemoryStore } from "express-session";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 
 const MINUTE = 60_000;
 const KEY = "ab.key";
@@ -244,7 +245,7 @@ describe("a wrapped store that fails", () => {
     const lost = vi.spyOn(memory, "set").mockImplementationOnce(() => {});
     const first = failure(() => store.commit(KEY, change({ set: new Map([["d:a", "1"]]) })));
     const second = store.commit(KEY, change({ set: new Map([["d:b", "1"]]) }));
-    await vi.waitUntil(() => lost.mock.calls.length > 0);
+    await until(() => expect(lost).toHaveBeenCalled());
     expect(vi.getTimerCount()).toBe(1);
     await vi.advanceTimersByTimeAsync(30_000);
     expect((await first).message).toContain("no answer within 30000 ms");

@@ -79,9 +79,7 @@ describe.each(KEYS)("mutated tokens of $alg", ({ kid, alg }) => {
   const all = alg === "HS256" ? 100_000 : 40_000;
   const count = isLong ? all : 4_000;
 
-  test(`of ${count} different ones none is accepted, and none throws`, {
-    timeout: 60_000,
-  }, async () => {
+  test(`of ${count} different ones none is accepted, and none throws`, async () => {
     const tracker = jwtTracker({ keys: keysSignedBy(kid), issuer: ISSUER });
     const ctx = contextOf({});
     const { "session-id": token = "" } = (await tracker.present?.(SID, { secure: false })) ?? {};
@@ -112,9 +110,7 @@ describe.each(KEYS)("mutated tokens of $alg", ({ kid, alg }) => {
   });
 });
 
-test("a mutated token over HTTP is no session, and no 500", {
-  timeout: 60_000,
-}, async () => {
+test("a mutated token over HTTP is no session, and no 500", async () => {
   let loads = 0;
   const store = memoryStore();
   await using site = await tokenSite({

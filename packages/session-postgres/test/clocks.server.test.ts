@@ -10,7 +10,7 @@ afterAll(() => database[Symbol.asyncDispose]());
 
 storeClocks({
   name: "PostgreSQL",
-  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  test: (name, run) => test(name, run),
   after: afterAll,
   async store() {
     database = await startDatabase({ fsync: "off" });

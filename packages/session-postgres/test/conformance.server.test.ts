@@ -12,7 +12,7 @@ let database: Database;
 
 beforeAll(async () => {
   database = await startDatabase({ fsync: "off" });
-}, 60_000);
+});
 
 afterAll(() => database[Symbol.asyncDispose]());
 
@@ -33,7 +33,7 @@ describe.each(LEVELS)("at %s", (level) => {
 
   storeConformance({
     name: `PostgreSQL, ${level}`,
-    test: (name, run) => test(name, { timeout: 120_000 }, run),
+    test: (name, run) => test(name, run),
     open() {
       const store = quietStore(pools[0], { table });
       return {
@@ -63,7 +63,7 @@ describe("encrypted", () => {
 
   storeConformance({
     name: "encrypted, PostgreSQL",
-    test: (name, run) => test(name, { timeout: 120_000 }, run),
+    test: (name, run) => test(name, run),
     orders: 100,
     open: () => ({
       store: encrypted(quietStore(pools[0], { table }), { keys }),

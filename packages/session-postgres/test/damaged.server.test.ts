@@ -15,7 +15,7 @@ beforeAll(async () => {
   database = await startDatabase({ fsync: "off" });
   pool = database.pool({ max: 3 });
   await quietStore(pool, { table }).migrate();
-}, 60_000);
+});
 afterAll(() => database?.[Symbol.asyncDispose](), 60_000);
 
 const setColumn = (key: string, column: string, expression: string) =>

@@ -7,9 +7,7 @@ import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "../../session/test/http.ts";
 import { startDatabase } from "./database.ts";
 
-test("the README's example keeps a visit through a restart of the app", {
-  timeout: 60_000,
-}, async () => {
+test("the README's example keeps a visit through a restart of the app", async () => {
   await using database = await startDatabase({ fsync: "off" });
   const { host, port, user, database: name } = database.server.connection;
   const appPort = await freePort();

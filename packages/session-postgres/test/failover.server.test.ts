@@ -17,13 +17,13 @@ beforeAll(async () => {
   await quietStore(database.pool()).migrate();
   standby = await startPostgres({ standbyOf: server });
   proxy = await startCuttingProxy({ target: server.port, isCommand: () => false });
-}, 120_000);
+});
 
 afterAll(async () => {
   await proxy?.[Symbol.asyncDispose]();
   await database?.[Symbol.asyncDispose]();
   await standby?.stop();
-}, 60_000);
+});
 
 /** Makes the primary read-only and the standby the primary. Connections that are open stay. */
 async function failOver(): Promise<void> {
@@ -83,4 +83,4 @@ test("a failover under pooled connections fails no request", async () => {
   expect(await bob.text("/logout")).toBe("out");
   expect(await live()).toHaveLength(before.length - 1);
   expect(at.errors).toEqual([]);
-}, 60_000);
+});

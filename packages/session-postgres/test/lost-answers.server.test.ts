@@ -16,10 +16,10 @@ beforeAll(async () => {
   database = await startDatabase({ fsync: "off" });
   direct = database.pool();
   await quietStore(direct, { table }).migrate();
-}, 60_000);
+});
 afterAll(async () => {
   await database?.[Symbol.asyncDispose]();
-}, 60_000);
+});
 
 for (const query_timeout of isLong ? [undefined, 50, 100] : [undefined, 100]) {
   lostAnswers({

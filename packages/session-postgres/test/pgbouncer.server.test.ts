@@ -14,7 +14,7 @@ let database: Database;
 beforeAll(async () => {
   database = await startDatabase();
   await quietStore(database.pool()).migrate();
-}, 60_000);
+});
 afterAll(() => database?.[Symbol.asyncDispose](), 60_000);
 
 /** An app whose pool has `max` connections to a PgBouncer, which has two to the server. */

@@ -10,11 +10,11 @@ beforeAll(async () => {
   database = await startDatabase();
   proxy = await startCuttingProxy({ target: database.server.port, isCommand: () => false });
   await quietStore(database.pool()).migrate();
-}, 60_000);
+});
 afterAll(async () => {
   await proxy?.[Symbol.asyncDispose]();
   await database?.[Symbol.asyncDispose]();
-}, 60_000);
+});
 
 standstill({
   name: "PostgreSQL, with the timeouts of the README",

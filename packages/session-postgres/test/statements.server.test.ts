@@ -22,7 +22,7 @@ beforeAll(async () => {
   await admin.query("CREATE EXTENSION pg_stat_statements");
   pool = database.pool();
   await quietStore(pool, { table }).migrate();
-}, 60_000);
+});
 
 afterAll(() => database[Symbol.asyncDispose]());
 

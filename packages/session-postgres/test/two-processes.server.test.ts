@@ -10,7 +10,7 @@ afterAll(() => database[Symbol.asyncDispose]());
 
 storeProcesses({
   name: "PostgreSQL",
-  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  test: (name, run) => test(name, run),
   after: afterAll,
   ...{ rounds: leastRounds, seed },
   async store() {

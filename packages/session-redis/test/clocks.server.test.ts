@@ -11,7 +11,7 @@ afterAll(() => server?.stop());
 
 storeClocks({
   name: "Redis",
-  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  test: (name, run) => test(name, run),
   after: afterAll,
   async store() {
     server = await startRedis();

@@ -28,4 +28,4 @@ test("the README's example keeps a visit through a restart of the app", async ()
       await ended;
     }
   }
-}, 60_000);
+});

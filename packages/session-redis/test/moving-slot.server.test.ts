@@ -182,7 +182,7 @@ function ended(
 const divisions = Array.from({ length: 8 }, (_, bits) => bits);
 
 describe("while a slot moves from one node to another, nothing is lost or applied by halves:", () => {
-  test.each(Object.keys(works))("%s", { timeout: 30_000 }, async (name) => {
+  test.each(Object.keys(works))("%s", async (name) => {
     for (const bits of divisions) {
       const session = await renewed();
       const [work, check] = (works[name] as (typeof works)[string])(session);

@@ -55,4 +55,4 @@ test("after a failover the sessions are there, and the replica is taught the scr
   expect(await ada.text("/who")).toBe("ada");
   expect((await ada.get("/logout")).status).toBe(200);
   expect(await ada.text("/who")).toBe("nobody");
-}, 60_000);
+});

@@ -15,7 +15,7 @@ afterAll(async () => {
 
 storeProcesses({
   name: "Redis",
-  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  test: (name, run) => test(name, run),
   after: afterAll,
   ...{ rounds: leastRounds, seed },
   async store() {
@@ -28,7 +28,7 @@ storeProcesses({
 
 storeProcesses({
   name: "Redis Cluster",
-  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  test: (name, run) => test(name, run),
   after: afterAll,
   ...{ rounds: leastRounds, seed },
   async store() {

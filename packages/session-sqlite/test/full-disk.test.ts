@@ -63,7 +63,6 @@ const disks: readonly Disk[] = [
 describe.runIf(namespace)("on a disk of its own that is full", () => {
   test.each(disks)(
     "$kilobytes KB, sessions of $bytes bytes: each can be ended, and writes go on when there is room",
-    { timeout: 120_000 },
     async (disk) => {
       const report = await onDisk(disk);
       const { created, createdAgain } = report;

@@ -11,7 +11,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 storeProcesses({
   name: "SQLite",
-  test: (name, run) => test(name, { timeout: 300_000 }, run),
+  test: (name, run) => test(name, run),
   after: afterAll,
   ...{ rounds: leastRounds, seed },
   store: () => ({

@@ -2,6 +2,7 @@ import { createSessions, memoryStore } from "@lanai/session";
 import { SessionError } from "@lanai/session/store";
 import Koa from "koa";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { serve } from "./http.ts";
 import { type Method, steeredStore } from "./steered-store.ts";
 
@@ -231,7 +232,7 @@ describe("S17: a session that no client will hold ends", () => {
       await using served = await serve(app);
       const { status, headers } = await fetch(served.url);
       expect([status, headers.getSetCookie()]).toEqual([503, []]);
-      await vi.waitFor(() => expect(at.inner.size).toBe(0));
+      await until(() => expect(at.inner.size).toBe(0));
     },
   );
 });

@@ -211,7 +211,7 @@ function interleaved(
   round: (visitor: Visitor, user: string, tally: Tally) => Promise<void>,
   orders: readonly string[] = [],
 ): void {
-  test(law, { timeout: 5 * MINUTES }, () =>
+  test(law, () =>
     playRounds({
       orders,
       round(n, tally) {
@@ -245,9 +245,7 @@ describe(`two servers (LANAI_SEED=${seed})`, () => {
     expect(await visitor.seenBy(cookie)).toMatchObject({ count: 4 });
   });
 
-  test("S5: of fifty updates of one counter at once each counts, or is told that it doesn't", {
-    timeout: 5 * MINUTES,
-  }, async () => {
+  test("S5: of fifty updates of one counter at once each counts, or is told that it doesn't", async () => {
     for (let round = 0; round < (isLong ? 20 : 4); round++) {
       const visitor = new Visitor(randomFrom(seed + round));
       await visitor.ask(`/login?user=${round}`);

@@ -72,9 +72,7 @@ const plantByScript = (page: Page, id = ""): Promise<string> =>
 const ROUNDS = isLong ? 200 : 4;
 const STEPS = 6;
 
-test(`S18: in Chromium a sign-in ends signed in and a sign-out signed out, whatever deployments, siblings and scripts have left (LANAI_SEED=${seed})`, {
-  timeout: 600_000,
-}, async () => {
+test(`S18: in Chromium a sign-in ends signed in and a sign-out signed out, whatever deployments, siblings and scripts have left (LANAI_SEED=${seed})`, async () => {
   const below = randomFrom(seed);
   await using browser = await startChromium();
   const sites = await Promise.all(deployments.map(deploy));

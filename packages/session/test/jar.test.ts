@@ -114,7 +114,6 @@ const STEPS = 8;
 
 test.for([false, true])(
   `S18: a sign-in ends signed in and a sign-out with nothing live presented, whatever deployments and siblings have left (with a header: %o, LANAI_SEED=${seed})`,
-  { timeout: 600_000 },
   async (withHeader) => {
     const below = randomFrom(seed);
     const sites = await Promise.all(deployments.map((it) => deploy(it, withHeader)));

@@ -6,7 +6,8 @@ import {
   type Store,
 } from "@lanai/session";
 import Koa from "koa";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { Browser, serve } from "./http.ts";
 
 /** A store whose answers a test holds back, after the call was carried out. */
@@ -92,7 +93,7 @@ test("S17: a create whose answer was lost is a 503 without a cookie, and leaves 
   await using served = await serve(app);
   const response = await new Browser(served).get("/");
   expect([response.status, response.headers.getSetCookie()]).toEqual([503, []]);
-  await vi.waitFor(() => expect(inner.list("user:ada")).toEqual([]));
+  await until(() => expect(inner.list("user:ada")).toEqual([]));
 });
 
 describe("S17: a create that is answered too late", () => {
@@ -103,7 +104,7 @@ describe("S17: a create that is answered too late", () => {
     const response = await at.browser().get("/in");
     expect([response.status, response.headers.getSetCookie()]).toEqual([503, []]);
     at.answer();
-    await vi.waitFor(() => expect(at.inner.size).toBe(0));
+    await until(() => expect(at.inner.size).toBe(0));
   });
 
   test("is one session if it is committed again, with what was set since", async () => {
@@ -129,7 +130,7 @@ describe("S17: an end that is answered too late", () => {
     expect((await browser.get("/out")).status).toBe(503);
     expect(at.ended).toEqual([]);
     at.answer();
-    await vi.waitFor(() => expect(at.ended).toHaveLength(1));
+    await until(() => expect(at.ended).toHaveLength(1));
   });
 
   test("is reported by the next call that finds the session ended, once", async () => {

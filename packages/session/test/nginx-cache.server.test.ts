@@ -66,9 +66,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   "X-Accel-Expires": "600",
 };
 
-test("S20: a caching nginx hands no visitor's Session-ID to the next", {
-  timeout: 60_000,
-}, async () => {
+test("S20: a caching nginx hands no visitor's Session-ID to the next", async () => {
   const sessions = createSessions({ store: memoryStore(), tracker: headerTracker() });
   const app = new Koa();
   app.use(sessions.middleware());

@@ -1,7 +1,8 @@
 import { sse } from "@lanai/sse";
 import Koa from "koa";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { appWith, eventually, Opened, siteOf, Tab } from "./site.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { appWith, Opened, siteOf, Tab } from "./site.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -40,7 +41,7 @@ describe("the longest life of a stream", () => {
     await using site = await siteOf(app);
     fakeTimeouts();
     const tabs = await Promise.all(Array.from({ length: 30 }, () => Tab.open(site.url)));
-    await vi.waitFor(() => expect(events.streams.size).toBe(30));
+    expect(events.streams.size).toBe(30);
     const open = () => [...events.streams].filter((stream) => !stream.isOver).length;
     vi.advanceTimersByTime(0.9 * 3_600_000 - 1);
     expect(open()).toBe(30);
@@ -64,7 +65,7 @@ describe("the longest life of a stream", () => {
     await using site = await siteOf(app);
     using tab = await Tab.open(site.url);
     tab.response.pause();
-    await eventually(() => expect(events.streams.size).toBe(0));
+    await until(() => expect(events.streams.size).toBe(0));
   });
 
   test("of Infinity keeps no timer", async () => {
@@ -74,7 +75,7 @@ describe("the longest life of a stream", () => {
     await using site = await siteOf(app);
     fakeTimeouts();
     using tab = await Tab.open(site.url);
-    await vi.waitFor(() => expect(tab.text).not.toBe(""));
+    await until(() => expect(tab.text).not.toBe(""));
     expect(vi.getTimerCount()).toBe(0);
   });
 });

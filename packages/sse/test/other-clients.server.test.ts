@@ -7,13 +7,14 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { programPath } from "../../../scripts/servers.js";
 import { startChromium } from "../../../scripts/services/chromium.ts";
-import { eventually, siteOf } from "./site.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { siteOf } from "./site.ts";
 
 let browser: Browser;
 
 beforeAll(async () => {
   browser = await startChromium();
-}, 30_000);
+});
 
 afterAll(() => browser.close());
 
@@ -128,7 +129,7 @@ describe("curl", () => {
     const head = await get("--head", `${site.url}/open`);
     expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
     expect(head).toMatch(/\r\nContent-Type: text\/event-stream; charset=utf-8\r\n/i);
-    await eventually(() => expect(events.streams.size).toBe(0));
+    await until(() => expect(events.streams.size).toBe(0));
   });
 });
 

@@ -7,8 +7,9 @@ import Koa from "koa";
 import { describe, expect, test } from "vitest";
 import { PROXIES } from "../../../scripts/testing/proxies.ts";
 import { reported } from "../../../scripts/testing/reported.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
-import { appWith, eventually, Opened, siteOf, Tab } from "./site.ts";
+import { appWith, Opened, siteOf, Tab } from "./site.ts";
 
 type Headers = Readonly<Record<string, string>>;
 
@@ -72,7 +73,7 @@ describe("a WebSocket handshake", () => {
     socket.on("data", (chunk) => {
       answer += chunk;
     });
-    await eventually(() => expect(answer).toContain("attachUpgrade"));
+    await until(() => expect(answer).toContain("attachUpgrade"));
     expect(answer).toMatch(/^HTTP\/1\.1 426 /);
     socket.destroy();
   });
@@ -158,7 +159,7 @@ describe("no error of a connection ends the process:", () => {
     socket.resetAndDestroy();
     const open = () =>
       new Promise((resolve) => site.server.getConnections((_, count) => resolve(count)));
-    await eventually(async () => expect(await open()).toBe(0));
+    await until(async () => expect(await open()).toBe(0));
   });
 
   test.each<[what: string, end: (ctx: Koa.Context) => void]>([
@@ -216,5 +217,5 @@ test("queue.limit bounds the number of events that wait", async () => {
   for (let n = 0; n < 20; n++) stream.send({ data: `${n}` });
   expect(stream.dropped).toBe(15);
   tab.response.resume();
-  await eventually(() => expect(tab.data.slice(-5)).toEqual(["15", "16", "17", "18", "19"]));
+  await until(() => expect(tab.data.slice(-5)).toEqual(["15", "16", "17", "18", "19"]));
 });

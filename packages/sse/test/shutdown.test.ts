@@ -2,14 +2,15 @@ import { sse } from "@lanai/sse";
 import { EventSource } from "eventsource";
 import Koa from "koa";
 import { describe, expect, test } from "vitest";
-import { appWith, eventually, siteOf, Tab } from "./site.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { appWith, siteOf, Tab } from "./site.ts";
 
 describe("close", () => {
   test("ends every stream, and asks its client to come back at a random moment", async () => {
     const events = sse();
     await using site = await siteOf(appWith(Koa, events, async (ctx) => void (await ctx.sse())));
     const tabs = await Promise.all(Array.from({ length: 20 }, () => Tab.open(site.url)));
-    await eventually(() => expect(events.streams.size).toBe(20));
+    await until(() => expect(events.streams.size).toBe(20));
     await events.close({ over: 2_000 });
     expect(events.streams.size).toBe(0);
     await Promise.all(tabs.map((tab) => tab.ended));
@@ -36,7 +37,7 @@ describe("close", () => {
     const events = sse();
     await using site = await siteOf(appWith(Koa, events, async (ctx) => void (await ctx.sse())));
     using tab = await Tab.open(site.url);
-    await eventually(() => expect(events.streams.size).toBe(1));
+    await until(() => expect(events.streams.size).toBe(1));
     const closed = new Promise((resolve) => site.server.close(resolve));
     await events.close();
     await Promise.all([closed, tab.ended]);
@@ -61,7 +62,7 @@ describe("the eventsource client", () => {
     const source = new EventSource(site.url);
     const got: unknown[] = [];
     source.addEventListener("step", ({ data, lastEventId }) => got.push([lastEventId, data]));
-    await eventually(() => expect(source.readyState).toBe(source.CLOSED));
+    await until(() => expect(source.readyState).toBe(source.CLOSED));
     expect(asked).toEqual([undefined, "1", "2"]);
     expect(got).toEqual([
       ["1", '{"é":"✓\\n"}'],

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { SseStream } from "@lanai/sse";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import Koa from "koa";
-import { vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { type Served, serve } from "../../session/test/http.ts";
 
 export interface Site extends Served {
@@ -60,7 +60,7 @@ export class Tab implements Disposable {
 
   /** Waits until so many events have come. */
   async until(count: number): Promise<void> {
-    await eventually(() => {
+    await until(() => {
       if (this.events.length < count) throw new Error(`${this.events.length} of ${count} events`);
     });
   }
@@ -87,7 +87,3 @@ export const appWith = (App: typeof Koa, ...middlewares: Koa.Middleware[]): Koa 
 };
 
 export { Koa };
-
-/** Waits until `check` no longer throws, and answers what it does. */
-export const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 4_000, interval: 5 });

@@ -4,7 +4,8 @@ import type { SseStream } from "@lanai/sse";
 import { sse } from "@lanai/sse";
 import Koa from "koa";
 import { describe, expect, test, vi } from "vitest";
-import { appWith, eventually, Opened, siteOf, Tab } from "./site.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { appWith, Opened, siteOf, Tab } from "./site.ts";
 
 const KB = "x".repeat(1024);
 
@@ -92,7 +93,7 @@ describe("one tab that reads nothing", () => {
     for (const data of ["a", "b", "newest"]) stream.send({ data });
     expect(stream.dropped).toBe(2);
     tab.response.resume();
-    await eventually(() => expect(tab.data.at(-1)).toBe("newest"));
+    await until(() => expect(tab.data.at(-1)).toBe("newest"));
   });
 
   test("that leaves ends the wait for it", async () => {
@@ -121,7 +122,7 @@ describe("one tab that reads nothing", () => {
     await fill(stream);
     // The other's heartbeats tell that as many were due here.
     const had = other.comments.length;
-    await eventually(() => expect(other.comments.length).toBeGreaterThan(had + 10));
+    await until(() => expect(other.comments.length).toBeGreaterThan(had + 10));
     expect(stream.isOver).toBe(false);
   });
 
@@ -145,14 +146,11 @@ describe("one tab that reads nothing", () => {
     tab.response.pause();
     const stream = await opened.value;
     let before = -1;
-    await vi.waitFor(
-      () => {
-        const still = asked === before;
-        before = asked;
-        expect(still).toBe(true);
-      },
-      { interval: 50 },
-    );
+    await until(() => {
+      const still = asked === before;
+      before = asked;
+      expect(still).toBe(true);
+    });
     expect(asked).toBeLessThan(5_000);
     expect(stream.isOver).toBe(false);
     tab.response.resume();
@@ -244,6 +242,6 @@ test("a heartbeat is a comment", async () => {
   });
   await using site = await siteOf(app);
   using tab = await Tab.open(site.url);
-  await eventually(() => expect(tab.comments.length).toBeGreaterThan(3));
+  await until(() => expect(tab.comments.length).toBeGreaterThan(3));
   expect(tab.events).toEqual([]);
 });

@@ -9,8 +9,9 @@ import { createSessions, memoryStore } from "@lanai/session";
 import { type SseEvent, sse } from "@lanai/sse";
 import Koa from "koa";
 import { describe, expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
-import { appWith, eventually, Opened, siteOf, Tab } from "./site.ts";
+import { appWith, Opened, siteOf, Tab } from "./site.ts";
 
 async function* counting(): AsyncGenerator<SseEvent> {
   for (let n = 1; n <= 3; n++) yield { id: `${n}`, data: { n } };
@@ -64,7 +65,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       });
       await using site = await siteOf(app);
       using tab = await Tab.open(site.url);
-      await eventually(() => expect(tab.text).toBe(": \n\n"));
+      await until(() => expect(tab.text).toBe(": \n\n"));
       expect(tab.response.statusCode).toBe(200);
       expect(tab.response.headers).toMatchObject({
         "content-type": "text/event-stream; charset=utf-8",
@@ -81,7 +82,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       });
       await using site = await siteOf(app);
       using tab = await Tab.open(site.url);
-      await eventually(() => expect(tab.retries).toEqual([250]));
+      await until(() => expect(tab.retries).toEqual([250]));
     });
 
     test("saves the session first, and sends its cookie with the head", async () => {
@@ -148,7 +149,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       const answer = await fetch(site.url, { method: "HEAD" });
       expect(answer.status).toBe(200);
       expect(answer.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
-      await eventually(() => expect(returned).toHaveBeenCalledTimes(1));
+      await until(() => expect(returned).toHaveBeenCalledTimes(1));
       expect(asked).not.toHaveBeenCalled();
     });
 

@@ -2,7 +2,8 @@ import { createPubSub } from "@lanai/pubsub";
 import { sse } from "@lanai/sse";
 import Koa from "koa";
 import { expect, test } from "vitest";
-import { appWith, eventually, siteOf, Tab } from "./site.ts";
+import { until } from "../../../scripts/testing/until.ts";
+import { appWith, siteOf, Tab } from "./site.ts";
 
 test("a stream of pub/sub's events goes on where its client was, and ends with the connection", async () => {
   const bus = createPubSub();
@@ -33,7 +34,7 @@ test("a stream of pub/sub's events goes on where its client was, and ends with t
 
   await bus.close();
   await again.ended;
-  await eventually(() => expect(events.streams.size).toBe(0));
+  await until(() => expect(events.streams.size).toBe(0));
   expect(site.errors).toEqual([]);
 });
 
@@ -47,9 +48,7 @@ test("a client that lost the connection before its first event resumes at the st
   await bus.publish("room.blue", "before");
   const tab = await Tab.open(site.url);
   // An event without data moves the cursor, unseen by the page.
-  const id = await eventually(
-    () => /^id: (.+)\n\n/m.exec(tab.text)?.[1] ?? Promise.reject(tab.text),
-  );
+  const id = await until(() => /^id: (.+)\n\n/m.exec(tab.text)?.[1] ?? Promise.reject(tab.text));
   expect(tab.events).toEqual([]);
   tab.response.destroy();
   await bus.publish("room.blue", "missed");

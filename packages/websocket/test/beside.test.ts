@@ -10,8 +10,9 @@ import { Server as SocketIo } from "socket.io";
 import { io } from "socket.io-client";
 import { describe, expect, test, vi } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
+import { until } from "../../../scripts/testing/until.ts";
 import { handshake, RawClient } from "./raw-client.ts";
-import { appOf, eventually } from "./site.ts";
+import { appOf } from "./site.ts";
 
 // As Node resolves it for graphql-ws: Vitest finds another copy, and two don't go together.
 const { buildSchema } = createRequire(import.meta.url)("graphql") as typeof import("graphql");
@@ -154,7 +155,7 @@ describe("match", () => {
     const port = await listening(server);
     using client = await RawClient.to(port);
     client.socket.write(handshake());
-    await eventually(() => expect(print).toHaveBeenCalledWith(expect.stringContaining("match")));
+    await until(() => expect(print).toHaveBeenCalledWith(expect.stringContaining("match")));
     print.mockRestore();
     server.close();
   });

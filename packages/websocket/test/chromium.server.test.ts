@@ -9,7 +9,7 @@ let browser: Browser;
 
 beforeAll(async () => {
   browser = await startChromium();
-}, 30_000);
+});
 
 afterAll(() => browser.close());
 

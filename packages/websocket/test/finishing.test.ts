@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { frame, handshake, RawClient } from "./raw-client.ts";
-import { appOf, eventually, siteOf } from "./site.ts";
+import { appOf, siteOf } from "./site.ts";
 
 const text = (payload: string): Buffer => frame(Buffer.from(payload), 1);
 
@@ -14,7 +15,7 @@ async function crossing(end: "close" | "finish") {
   client.socket.write(handshake());
   await client.until("\r\n\r\n");
   client.socket.write(text("before"));
-  await eventually(() => expect(heard).toEqual(["before"]));
+  await until(() => expect(heard).toEqual(["before"]));
   const [socket] = site.upgrades.sockets;
   const closed = socket?.[end](1012, "restart");
   client.socket.write(text("crossed"));

@@ -4,9 +4,10 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeHead } from "@lanai/connection";
 import Koa from "koa";
 import { describe, expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
 import { frame, handshake, RawClient } from "./raw-client.ts";
-import { appOf, eventually, siteOf } from "./site.ts";
+import { appOf, siteOf } from "./site.ts";
 
 /** A barrier that a middleware waits at. */
 function barrier() {
@@ -50,7 +51,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       await using site = await siteOf(slowApp(check, App));
       using client = await RawClient.to(site.port);
       client.socket.write(Buffer.concat([Buffer.from(handshake()), frame("one")]));
-      await eventually(() => expect(check.waiting).toBe(1));
+      await until(() => expect(check.waiting).toBe(1));
       client.socket.write(frame("two"));
       check.open();
       await client.until("got two");
@@ -73,7 +74,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       await once(client.socket, "pong");
       expect(client.messages).toEqual([]);
       check.open();
-      await eventually(() => expect(client.messages).toEqual(["first a", "then b", "then c"]));
+      await until(() => expect(client.messages).toEqual(["first a", "then b", "then c"]));
     });
 
     test("wait for the next listener where one took a single message", async () => {
@@ -88,7 +89,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       client.socket.ping();
       await once(client.socket, "pong");
       check.open();
-      await eventually(() => expect(client.messages).toEqual(["a,false", "b,false", "c,false"]));
+      await until(() => expect(client.messages).toEqual(["a,false", "b,false", "c,false"]));
     });
 
     test("come before what comes while they are delivered", async () => {
@@ -105,7 +106,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       client.socket.ping();
       await once(client.socket, "pong");
       check.open();
-      await eventually(() => expect(client.messages).toEqual(["early", "later"]));
+      await until(() => expect(client.messages).toEqual(["early", "later"]));
     });
   });
 });
@@ -121,9 +122,9 @@ test("early frames beyond maxPayload make the client wait, and none is lost", as
   const texts = Array.from({ length: 100 }, (_, n) => `${n}`.padStart(100, "."));
   for (const text of texts) client.socket.send(text);
   const [socket] = site.upgrades.sockets;
-  await eventually(() => expect(socket?.isPaused).toBe(true));
+  await until(() => expect(socket?.isPaused).toBe(true));
   check.open();
-  await eventually(() => expect(client.messages).toEqual(texts));
+  await until(() => expect(client.messages).toEqual(texts));
   expect(socket?.isPaused).toBe(false);
 });
 
@@ -138,7 +139,7 @@ test("a client that was made to wait hears the close, and answers it", async () 
   const client = await site.connect();
   for (let n = 0; n < 100; n++) client.socket.send(".".repeat(100));
   const [socket] = site.upgrades.sockets;
-  await eventually(() => expect(socket?.isPaused).toBe(true));
+  await until(() => expect(socket?.isPaused).toBe(true));
   check.open();
   expect((await client.closed).code).toBe(4000);
 });
@@ -155,7 +156,7 @@ test("a message that nobody has listened for when the handler has returned is dr
   const late: unknown[] = [];
   socket?.on("message", (data) => late.push(String(data)));
   client.socket.send("now");
-  await eventually(() => expect(late).toEqual(["now"]));
+  await until(() => expect(late).toEqual(["now"]));
 });
 
 describe("a reset during a slow check", () => {
@@ -169,17 +170,15 @@ describe("a reset during a slow check", () => {
         return client;
       }),
     );
-    await eventually(() => expect(check.waiting).toBe(50));
+    await until(() => expect(check.waiting).toBe(50));
     for (const client of clients) client.socket.resetAndDestroy();
     const codes = () => site.errors.map((it) => (it as { code: string }).code);
-    await eventually(() => expect(codes().filter((it) => it === "ECONNRESET")).toHaveLength(50));
+    await until(() => expect(codes().filter((it) => it === "ECONNRESET")).toHaveLength(50));
     check.open();
-    await eventually(() =>
-      expect(codes().filter((it) => it === "ERR_WEBSOCKET_GONE")).toHaveLength(50),
-    );
+    await until(() => expect(codes().filter((it) => it === "ERR_WEBSOCKET_GONE")).toHaveLength(50));
     const alive = await site.connect();
     alive.socket.send("hello");
-    await eventually(() => expect(alive.messages).toEqual(["got hello"]));
+    await until(() => expect(alive.messages).toEqual(["got hello"]));
     expect(site.upgrades.sockets.size).toBe(1);
   });
 
@@ -194,11 +193,11 @@ describe("a reset during a slow check", () => {
     await using site = await siteOf(app);
     using client = await RawClient.to(site.port);
     client.socket.write(handshake());
-    await eventually(() => expect(check.waiting).toBe(1));
+    await until(() => expect(check.waiting).toBe(1));
     client.socket.resetAndDestroy();
-    await eventually(() => expect(site.errors).toHaveLength(1));
+    await until(() => expect(site.errors).toHaveLength(1));
     check.open();
-    await eventually(() => expect(site.errors).toHaveLength(2));
+    await until(() => expect(site.errors).toHaveLength(2));
     expect(site.errors[1]).toMatchObject({ code: "ERR_WEBSOCKET_GONE" });
     expect(saved).not.toHaveBeenCalled();
   });
@@ -208,7 +207,7 @@ describe("a reset during a slow check", () => {
     await using site = await siteOf(slowApp(check));
     using client = await RawClient.to(site.port);
     client.socket.end(handshake());
-    await eventually(() => expect(check.waiting).toBe(1));
+    await until(() => expect(check.waiting).toBe(1));
     check.open();
     await client.closed;
     expect(site.upgrades.sockets.size).toBe(0);
@@ -242,7 +241,7 @@ describe("a handshake that takes too long", () => {
     expect(refusal.headers).not.toHaveProperty("x-half-done");
     expect(refusal.headers["retry-after"]).toBe("5");
     check.open();
-    await eventually(() =>
+    await until(() =>
       expect(site.errors).toEqual([expect.objectContaining({ code: "ERR_WEBSOCKET_TIMEOUT" })]),
     );
   });
@@ -259,7 +258,7 @@ describe("a handshake that takes too long", () => {
     client.socket.write(handshake());
     await client.closed;
     check.open();
-    await eventually(() =>
+    await until(() =>
       expect(site.errors).toEqual([expect.objectContaining({ code: "ERR_WEBSOCKET_TIMEOUT" })]),
     );
     expect(client.status).toBe(503);
@@ -301,7 +300,7 @@ describe("a handshake that takes too long", () => {
     vi.advanceTimersByTime(60_000);
     vi.useRealTimers();
     client.socket.send("still here");
-    await eventually(() => expect(client.messages).toEqual(["got still here"]));
+    await until(() => expect(client.messages).toEqual(["got still here"]));
   });
 });
 

@@ -4,8 +4,9 @@ import type { WebSocketEvent } from "@lanai/websocket";
 import Koa from "koa";
 import { describe, expect, test } from "vitest";
 import { reported } from "../../../scripts/testing/reported.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { frame, handshake, RawClient } from "./raw-client.ts";
-import { appOf, eventually, siteOf } from "./site.ts";
+import { appOf, siteOf } from "./site.ts";
 
 describe("a client whose messages nobody listens to", () => {
   test("is paused and then closed with 1013, whatever the ping interval", async () => {
@@ -35,7 +36,7 @@ describe("a client whose messages nobody listens to", () => {
       isBlocked = !client.socket.write(Buffer.concat(Array(1_000).fill(message)));
       await nextTurn();
     }
-    await eventually(() => expect(socket?.isPaused).toBe(true));
+    await until(() => expect(socket?.isPaused).toBe(true));
   });
 
   test("is reported when the handler has returned", async () => {
@@ -43,7 +44,7 @@ describe("a client whose messages nobody listens to", () => {
     await using site = await siteOf(appOf(() => {}));
     const client = await site.connect();
     for (let n = 0; n < 3; n++) client.socket.send("hello?");
-    await eventually(() => expect(unheard.events).toHaveLength(1));
+    await until(() => expect(unheard.events).toHaveLength(1));
     expect(unheard.events[0]).toMatchObject({ level: "warn" });
     expect(JSON.stringify(unheard.events)).not.toContain("hello?");
   });
@@ -62,7 +63,7 @@ describe("a ping that waits", () => {
     for (const byte of message) {
       const before = pings();
       client.socket.write(Buffer.of(byte));
-      if (before < 6) await eventually(() => expect(pings()).toBeGreaterThan(before));
+      if (before < 6) await until(() => expect(pings()).toBeGreaterThan(before));
     }
     await client.until("x".repeat(100));
   });
@@ -75,7 +76,7 @@ describe("a ping that waits", () => {
     await using site = await siteOf(app, { pingInterval: 10 });
     using client = await RawClient.to(site.port);
     client.socket.write(handshake());
-    await eventually(() => expect(client.received.split("\x89\x00").length).toBeGreaterThan(5));
+    await until(() => expect(client.received.split("\x89\x00").length).toBeGreaterThan(5));
     client.socket.write(frame("still here"));
     const [socket] = site.upgrades.sockets;
     socket?.resume();
@@ -96,7 +97,7 @@ test("queue.limit bounds the number of messages that wait", async () => {
   for (let n = 0; n < 20; n++) socket?.send(`${n}`);
   expect(socket?.dropped).toBe(15);
   client.socket.resume();
-  await eventually(() => expect(client.messages.slice(-5)).toEqual(["15", "16", "17", "18", "19"]));
+  await until(() => expect(client.messages.slice(-5)).toEqual(["15", "16", "17", "18", "19"]));
 });
 
 describe("a shutdown", () => {
@@ -106,7 +107,7 @@ describe("a shutdown", () => {
     const client = await site.connect();
     const closing = site.upgrades.close({ over: 2 ** 31 - 1 });
     client.socket.send("still here");
-    await eventually(() => expect(client.messages).toEqual(["still here!"]));
+    await until(() => expect(client.messages).toEqual(["still here!"]));
     expect((await site.refusal()).status).toBe(503);
     client.socket.close();
     await closing;
@@ -180,10 +181,10 @@ describe("no error of a connection ends the process:", () => {
     for (let turn = 0; turn < turns; turn++) await nextTurn();
     client.socket.resetAndDestroy();
     await client.closed;
-    await eventually(() => expect(site.upgrades.sockets.size).toBe(0));
+    await until(() => expect(site.upgrades.sockets.size).toBe(0));
     const open = () =>
       new Promise((resolve) => site.server.getConnections((_, count) => resolve(count)));
-    await eventually(async () => expect(await open()).toBe(0));
+    await until(async () => expect(await open()).toBe(0));
   });
 });
 
@@ -195,7 +196,7 @@ describe("the rate limit", () => {
     const client = await site.connect();
     const all = Array.from({ length: 70 }, (_, n) => `${n}`);
     for (const text of all) client.socket.send(text);
-    await eventually(() => expect(heard).toEqual(all));
+    await until(() => expect(heard).toEqual(all));
     expect(client.socket.readyState).toBe(client.socket.OPEN);
   });
 
@@ -223,6 +224,6 @@ test("maxSockets refuses one more with 503, reports it, and takes the next when 
   expect(full.events).toHaveLength(1);
   client.socket.close();
   await client.closed;
-  await eventually(() => expect(site.upgrades.sockets.size).toBe(0));
+  await until(() => expect(site.upgrades.sockets.size).toBe(0));
   await site.connect();
 });

@@ -4,9 +4,10 @@ import type Koa from "koa";
 import { describe, expect, test } from "vitest";
 import { PROXIES } from "../../../scripts/testing/proxies.ts";
 import { reported } from "../../../scripts/testing/reported.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
 import { handshake, RawClient } from "./raw-client.ts";
-import { appOf, eventually, type Site, siteOf } from "./site.ts";
+import { appOf, type Site, siteOf } from "./site.ts";
 
 function signedInSite(App: typeof Koa): Promise<Site> {
   const app = new App();
@@ -49,7 +50,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
     }
     const client = await site.connect("/", { headers });
     const seen = answer.slice(answer.indexOf("\r\n\r\n") + 4);
-    await eventually(() => expect(client.messages).toEqual([seen]));
+    await until(() => expect(client.messages).toEqual([seen]));
     expect(refused.events).toEqual([]);
     const secure = proxy.origin.startsWith("https:");
     const foreign = { ...headers, Origin: "https://evil.example" };
@@ -67,7 +68,7 @@ test("an upgrade's scheme counts only for an app behind a proxy", async () => {
   const client = await site.connect("/", {
     headers: { Origin: site.url, "X-Forwarded-Proto": "wss" },
   });
-  await eventually(() => expect(client.messages).toEqual(["http"]));
+  await until(() => expect(client.messages).toEqual(["http"]));
 });
 
 test("a forwarded scheme that is none matches no origin, not even null", async () => {

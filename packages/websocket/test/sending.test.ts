@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import type { UpgradedSocket } from "@lanai/websocket";
 import { describe, expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { handshake, RawClient } from "./raw-client.ts";
-import { appOf, eventually, type Site, siteOf } from "./site.ts";
+import { appOf, type Site, siteOf } from "./site.ts";
 
 const KB = "x".repeat(1024);
 
@@ -35,7 +36,7 @@ describe("one tab that reads nothing", () => {
     for (let n = 0; n < 2_000; n++) for (const socket of site.upgrades.sockets) socket.send(KB);
     for (const socket of site.upgrades.sockets) socket.send("last");
     for (const { messages } of others) {
-      await eventually(() => expect(messages).toHaveLength(2_001));
+      await until(() => expect(messages).toHaveLength(2_001));
       expect(messages.at(-1)).toBe("last");
     }
     stuck.client.socket.destroy();
@@ -88,7 +89,7 @@ describe("one tab that reads nothing", () => {
     expect(socket.dropped).toBeGreaterThanOrEqual(80);
     expect(socket.readyState).toBe(socket.OPEN);
     client.socket.resume();
-    await eventually(() => expect(client.messages.at(-1)).toMatch(/^99\./));
+    await until(() => expect(client.messages.at(-1)).toMatch(/^99\./));
     expect(client.messages).toHaveLength(sent + 100 - socket.dropped);
     const late = client.messages.slice(sent).map((text) => Number.parseInt(text, 10));
     expect(late).toEqual(late.map((_, n) => socket.dropped + n));
@@ -106,7 +107,7 @@ describe("one tab that reads nothing", () => {
     for (const text of ["a", "b", "newest"]) socket.send(text);
     expect(socket.dropped).toBe(2);
     client.socket.resume();
-    await eventually(() => expect(client.messages.at(-1)).toBe("newest"));
+    await until(() => expect(client.messages.at(-1)).toBe("newest"));
   });
 
   test("has its policy from ctx.upgrade, where that says one", async () => {
@@ -142,7 +143,7 @@ describe("send", () => {
     client.socket.resume();
     await draining;
     expect(socket.bufferedAmount).toBeLessThan(64 * 1024);
-    await eventually(() => expect(client.messages).toHaveLength(sent + 1));
+    await until(() => expect(client.messages).toHaveLength(sent + 1));
   });
 
   test("never overtakes what waits", async () => {
@@ -157,7 +158,7 @@ describe("send", () => {
     socket.send("second");
     buffered.mockRestore();
     client.socket.resume();
-    await eventually(() => expect(client.messages.slice(sent)).toEqual(["first", "second"]));
+    await until(() => expect(client.messages.slice(sent)).toEqual(["first", "second"]));
   });
 
   test("of large messages is drained when the last has been taken", async () => {
@@ -208,7 +209,7 @@ describe("send", () => {
     socket.send(Buffer.from("bytes"), sent);
     socket.send(new Uint8Array([97]).buffer, { binary: true }, sent);
     socket.send(Buffer.from("text"), { binary: false });
-    await eventually(() =>
+    await until(() =>
       expect(got).toEqual([
         ["bytes", true],
         ["a", true],
@@ -246,7 +247,7 @@ describe("sendShared", () => {
     });
     await using site = await siteOf(app);
     for (const client of [await site.connect(), await site.connect()]) {
-      await eventually(() => expect(client.messages).toEqual(["before", "aloha é", "after"]));
+      await until(() => expect(client.messages).toEqual(["before", "aloha é", "after"]));
     }
     expect(encoded).toBe(1);
   });
@@ -260,7 +261,7 @@ describe("sendShared", () => {
     });
     await using site = await siteOf(app, { queue: { bytes: 64 * 1024 * 1024 } });
     const client = await site.connect();
-    await eventually(() => expect(client.messages.at(-1)).toBe("end"));
+    await until(() => expect(client.messages.at(-1)).toBe("end"));
     expect(client.messages.filter((it) => it === shared.text)).toHaveLength(200);
     expect(returned).toBe(false);
   });

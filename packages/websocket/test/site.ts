@@ -4,7 +4,6 @@ import type { AddressInfo } from "node:net";
 import type { AttachUpgradeOptions, UpgradedSocket, Upgrades } from "@lanai/websocket";
 import { attachUpgrade } from "@lanai/websocket";
 import Koa from "koa";
-import { vi } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
 import { serve } from "../../session/test/http.ts";
 
@@ -87,7 +86,3 @@ export function appOf(
   });
   return app;
 }
-
-/** Waits until `check` no longer throws, and answers what it does. */
-export const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
-  vi.waitFor(check, { timeout: 4_000, interval: 5 });

@@ -2,8 +2,9 @@ import { randomInt } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import Koa from "koa";
 import { expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { frame, handshake, RawClient } from "./raw-client.ts";
-import { eventually, siteOf } from "./site.ts";
+import { siteOf } from "./site.ts";
 
 /** Mulberry32. */
 function generator(seed: number): (below: number) => number {
@@ -62,11 +63,11 @@ test(`400 clients that do what they like, at any moment, leave nothing behind (s
     await Promise.all(Array.from({ length: 50 }, visit));
   }
 
-  await eventually(() => expect(site.upgrades.sockets.size).toBe(0));
+  await until(() => expect(site.upgrades.sockets.size).toBe(0));
   const open = () =>
     new Promise((resolve) => site.server.getConnections((_, count) => resolve(count)));
-  await eventually(async () => expect(await open()).toBe(0));
+  await until(async () => expect(await open()).toBe(0));
   const codes = new Set(site.errors.map((it) => (it as { code?: string }).code));
   const known = [undefined, "APP", "ECONNRESET", "EPIPE", "ERR_WEBSOCKET_GONE"];
   expect([...codes].filter((code) => !known.includes(code))).toEqual([]);
-}, 20_000);
+});

@@ -5,8 +5,9 @@ import { connectionSignal } from "@lanai/connection";
 import { createSessions, memoryStore } from "@lanai/session";
 import type Koa from "koa";
 import { describe, expect, test } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
-import { appOf, eventually, siteOf } from "./site.ts";
+import { appOf, siteOf } from "./site.ts";
 
 describe.each(koaVersions)("%s", (_version, App) => {
   describe("an upgrade request", () => {
@@ -27,7 +28,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       app.use(log("global")).use(group.routes());
       await using site = await siteOf(app);
       const client = await site.connect("/rooms/blue?as=ada", { headers: { "X-Name": "tab" } });
-      await eventually(() => expect(client.messages).toEqual(["global,group,route blue ada tab"]));
+      await until(() => expect(client.messages).toEqual(["global,group,route blue ada tab"]));
     });
 
     test("sees a middleware that was added after attachUpgrade", async () => {
@@ -35,7 +36,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       await using site = await siteOf(app);
       app.use(async (ctx) => void (await ctx.upgrade()).send("late"));
       const client = await site.connect();
-      await eventually(() => expect(client.messages).toEqual(["late"]));
+      await until(() => expect(client.messages).toEqual(["late"]));
     });
 
     test("leaves plain requests as they are", async () => {
@@ -179,7 +180,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       }, App);
       await using site = await siteOf(app);
       const client = await site.connect();
-      await eventually(() => expect(client.messages).toEqual(["101 true"]));
+      await until(() => expect(client.messages).toEqual(["101 true"]));
       expect(seen).toEqual(Array(6).fill("ERR_WEBSOCKET_UPGRADED"));
     });
 
@@ -205,7 +206,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       const { headers } = await sessions.create({ userId: "ada" });
       const client = await site.connect("/", { headers });
       client.socket.send("hello");
-      await eventually(() => expect(client.messages).toEqual(["ERR_SESSION_SENT", "hello"]));
+      await until(() => expect(client.messages).toEqual(["ERR_SESSION_SENT", "hello"]));
     });
 
     test("a header that an outer middleware sets when the handler has returned harms nothing", async () => {
@@ -218,7 +219,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       app.use(async (ctx) => void (await ctx.upgrade()).send("fine"));
       await using site = await siteOf(app);
       const client = await site.connect();
-      await eventually(() => expect(client.messages).toEqual(["fine"]));
+      await until(() => expect(client.messages).toEqual(["fine"]));
       expect(site.errors).toEqual([]);
     });
 
@@ -249,7 +250,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
         expect(await client.closed).toEqual({ code: 1011, reason: "failed" });
         expect(site.errors).toEqual([expect.any(SyntaxError)]);
         other.socket.send("{}");
-        await eventually(() => expect(other.messages).toEqual(["heard {}"]));
+        await until(() => expect(other.messages).toEqual(["heard {}"]));
       },
     );
 
@@ -267,7 +268,7 @@ describe.each(koaVersions)("%s", (_version, App) => {
       await new Promise((resolve) => client.socket.once("pong", resolve));
       expect(signals.map((it) => it.aborted)).toEqual([false, false]);
       client.socket.close();
-      await eventually(() => expect(signals.map((it) => it.aborted)).toEqual([true, true]));
+      await until(() => expect(signals.map((it) => it.aborted)).toEqual([true, true]));
     });
 
     test("chooses the first of the handler's subprotocols that the client offers", async () => {

@@ -2,8 +2,9 @@ import { flash } from "@lanai/flash";
 import { createPubSub } from "@lanai/pubsub";
 import { session } from "@lanai/session";
 import { expect, test, vi } from "vitest";
+import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
-import { eventually, siteOf } from "./site.ts";
+import { siteOf } from "./site.ts";
 
 test.each(koaVersions)(
   "%s: session, flash and pub/sub are there as in any request, and a subscription ends with the socket",
@@ -30,15 +31,15 @@ test.each(koaVersions)(
     const Cookie = headers.getSetCookie()[0]?.split(";")[0] ?? "";
 
     const client = await site.connect("/", { headers: { Cookie } });
-    await eventually(() => expect(client.messages).toEqual(["ada Welcome", "subscribed"]));
+    await until(() => expect(client.messages).toEqual(["ada Welcome", "subscribed"]));
     await bus.publish("room.blue", "hello");
-    await eventually(() => expect(client.messages.at(-1)).toBe("hello"));
+    await until(() => expect(client.messages.at(-1)).toBe("hello"));
 
     const [socket] = site.upgrades.sockets;
     const send = vi.spyOn(socket as NonNullable<typeof socket>, "send");
     client.socket.close();
     await client.closed;
-    await eventually(() => expect(site.upgrades.sockets.size).toBe(0));
+    await until(() => expect(site.upgrades.sockets.size).toBe(0));
     await bus.publish("room.blue", "to nobody");
     expect(send).not.toHaveBeenCalled();
   },

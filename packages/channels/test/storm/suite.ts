@@ -12,7 +12,7 @@ export function stormOn(name: string, start: () => Promise<Broker>): void {
   let chromium: Browser;
   beforeAll(async () => {
     chromium = await startChromium({ backForwardCache: true });
-  }, 60_000);
+  });
   afterAll(() => chromium?.close());
 
   test(

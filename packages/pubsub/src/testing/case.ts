@@ -134,7 +134,7 @@ export async function closeAll(opened: OpenedPubSub): Promise<void> {
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  ms = 10_000,
+  ms = 30_000,
 ): Promise<void> {
   for (let turns = 0; !(await holds()); turns++) {
     if (turns * POLL > ms) assert.fail(`waited ${turns} turns in vain: ${what}`);

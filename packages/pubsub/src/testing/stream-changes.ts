@@ -36,7 +36,7 @@ async function publishUntilHeard(
     await from.publish(at.subject(name), text);
     published.push(text);
     const isHeard = () => listeners.every(({ texts }) => texts.at(-1) === text);
-    for (let polls = 0; polls < 25 && !isHeard(); polls++) {
+    for (let polls = 0; polls < 25 * published.length && !isHeard(); polls++) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     return isHeard();
