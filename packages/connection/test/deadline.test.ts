@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -17,105 +17,76 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 const ASKS = fileURLToPath(new URL("./children/asks.ts", import.meta.url));
 const WATCHES = fileURLToPath(new URL("./children/watches.ts", import.meta.url));
 
-/** How long a child is stopped, in milliseconds: three times its deadline. */
-const STOPPED = 300;
+/** How long a child is stopped, in milliseconds: more than its deadline, and than its interval. */
+const STOPPED = 600;
 
 interface Told {
   readonly outcome: string;
   readonly ms: number;
 }
 
-/** Runs the child against a server that hands each connection to `onAsked`. */
-async function runChild(
-  kind: string,
-  onAsked: (socket: Socket, child: ChildProcess) => unknown,
-  program = ASKS,
-): Promise<Told> {
-  let child: ChildProcess | undefined;
-  const server: Server = createServer((socket) => {
+/**
+ * Runs a child that asks, and then stops itself or computes. When it has been asked, the parent
+ * answers with `reply`, if there is one, and only then lets the child go on.
+ */
+async function runChild(kind: string, reply?: string, program = ASKS): Promise<Told> {
+  const over = new AbortController();
+  const server = createServer((socket) => {
     socket.on("error", () => {});
-    if (child) onAsked(socket, child);
+    socket.once("data", () => {
+      if (reply === undefined) void letGoOn();
+      else socket.end(reply, letGoOn);
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  child = spawn(process.execPath, ["-C", "@lanai/source", program, String(port), kind], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const child = spawn(process.execPath, ["-C", "@lanai/source", program, String(port), kind], {
+    stdio: ["pipe", "pipe", "inherit"],
   });
+  const letGoOn = async (): Promise<void> => {
+    child.stdin.end(".");
+    await sleep(STOPPED);
+    // Again, as it may be about to stop itself only now.
+    for (; !over.signal.aborted; await sleep(20)) child.kill("SIGCONT");
+  };
   try {
-    return JSON.parse(await text(child.stdout as NodeJS.ReadableStream)) as Told;
+    return JSON.parse(await text(child.stdout)) as Told;
   } finally {
+    over.abort();
     child.kill("SIGKILL");
     server.close();
   }
 }
 
-async function stopFor(ms: number, child: ChildProcess): Promise<void> {
-  child.kill("SIGSTOP");
-  await sleep(ms);
-  child.kill("SIGCONT");
-}
-
-const stopWhileAnswering =
-  (reply: string) =>
-  (socket: Socket, child: ChildProcess): Promise<void> => {
-    const stopped = stopFor(STOPPED, child);
-    socket.end(reply);
-    return stopped;
-  };
-
 describe("a process that stood still past its deadline", () => {
   test("takes the answer that a socket has received meanwhile", async () => {
-    const told = await runChild("tcp", stopWhileAnswering("answer"));
-    expect(told.ms).toBeGreaterThanOrEqual(STOPPED);
+    const told = await runChild("tcp", "answer");
+    expect(told.ms).toBeGreaterThan(STOPPED / 2);
     expect(told.outcome).toBe("answer");
   });
 
   test("takes an HTTP response, which comes in several steps", async () => {
     const head = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n";
-    const told = await runChild("http", (socket, child) => {
-      socket.once("data", () => void stopWhileAnswering(`${head}answer`)(socket, child));
-    });
-    expect(told.outcome).toBe("answer");
+    expect((await runChild("http", `${head}answer`)).outcome).toBe("answer");
   });
 
   test("takes the answer also if it computed", async () => {
-    const told = await runChild("busy", (socket) => {
-      // After the child has begun to compute, and before it ends.
-      setTimeout(() => socket.end("answer"), STOPPED / 2);
-    });
-    expect(told.outcome).toBe("answer");
+    expect((await runChild("busy", "answer")).outcome).toBe("answer");
   });
 
   test("is told of an outage if no answer came", async () => {
-    const told = await runChild("tcp", (_socket, child) => stopFor(STOPPED, child));
-    expect(told.outcome).toBe("outage");
+    expect((await runChild("tcp")).outcome).toBe("outage");
   });
 });
 
 describe("a process that stood still between two pings", () => {
-  /** Runs the child against a peer that misses its first ping, and stops it then if `isStopped`. */
-  const runWatching = (isStopped: boolean): Promise<Told> =>
-    runChild(
-      "",
-      (socket, child) => {
-        let pings = 0;
-        socket.on("data", () => {
-          pings += 1;
-          // The first ping is lost, so that only another one shows that the peer lives.
-          if (pings > 1) socket.write("pong");
-          else if (isStopped) void stopFor(1_000, child);
-        });
-      },
-      WATCHES,
-    );
-
   test("asks its peer again before it takes it for dead", async () => {
-    expect((await runWatching(true)).outcome).toBe("alive");
+    expect((await runChild("stops", undefined, WATCHES)).outcome).toBe("alive");
   });
 
   test("takes a silent peer for dead if it did not stand still", async () => {
-    expect((await runWatching(false)).outcome).toBe("dead");
+    expect((await runChild("runs", undefined, WATCHES)).outcome).toBe("dead");
   });
 });
 
