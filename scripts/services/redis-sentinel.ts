@@ -5,7 +5,7 @@ import { Redis } from "ioredis";
 import { type RedisServer, startRedis } from "./redis.ts";
 import { freePort, ServerProcess, temporaryFolder } from "./server-process.ts";
 
-/** A master, a replica of it, and a Sentinel that promotes the replica half a second after its end. */
+/** A master, a replica of it, and a Sentinel that promotes the replica two seconds after its end. */
 export interface WatchedRedis extends AsyncDisposable {
   /** What the Sentinel calls the master. */
   readonly name: string;
@@ -48,7 +48,7 @@ export const startWatchedRedis = async (): Promise<WatchedRedis> => {
       `port ${port}
 bind ${host}
 sentinel monitor ${NAME} ${host} ${master.port} 1
-sentinel down-after-milliseconds ${NAME} 500
+sentinel down-after-milliseconds ${NAME} 2000
 sentinel failover-timeout ${NAME} 5000
 `,
     );

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,9 +85,12 @@ export class ServerProcess {
     await ended;
   }
 
-  /** Stops it without an end: connections stay open, nothing is answered. */
+  /** Stops it without an end: connections stay open, nothing is answered from now on. */
   freeze(): void {
     this.#signal("SIGSTOP");
+    const pid = this.#child?.pid;
+    // A signal may take its time to stop every thread of a process that is busy.
+    while (pid !== undefined && runs(pid));
   }
 
   thaw(): void {
@@ -108,6 +111,19 @@ export class ServerProcess {
     }
   }
 }
+
+/** Whether a thread of a process isn't stopped; `false` where a system doesn't tell in `/proc`. */
+const runs = (pid: number): boolean => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).some((thread) => {
+      const [, state] =
+        /\) (\w)/.exec(readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8")) ?? [];
+      return !"TtZX".includes(state ?? "T");
+    });
+  } catch {
+    return false;
+  }
+};
 
 /**
  * Kills a process group and removes its folder as soon as this process has ended, however it did: its

@@ -272,7 +272,7 @@ describe("with the store down", () => {
       loads++;
       return load(key);
     };
-    await using site = await startSite({ store, revalidateInterval: 100, staleLimit: 2_000 });
+    await using site = await startSite({ store, revalidateInterval: 100, staleLimit: 60_000 });
     const tab = await (await new Browser(site).signIn("ada")).open(site);
     state.down = true;
     const before = loads;

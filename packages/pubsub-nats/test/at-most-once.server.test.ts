@@ -86,7 +86,7 @@ async function cutBeforeReplies(t: string, timeout: number, cutWhen: "heard" | "
 }
 
 test("P10: a publish whose acknowledgement is lost is sent again, and stored and heard once", async () => {
-  const { kept, plain, history, heard } = await cutBeforeReplies("again", 10_000, "heard");
+  const { kept, plain, history, heard } = await cutBeforeReplies("again", 60_000, "heard");
   expect(kept).toEqual({ resolved: numbers(1, 20), unknown: [], other: [] });
   expect(plain).toEqual({ resolved: [], unknown: numbers(1, 20), other: [] });
   expect(history).toEqual(numbers(0, 20));
@@ -97,7 +97,7 @@ test("P10: a publish whose acknowledgement is lost is sent again, and stored and
 });
 
 test("P10: a publish that was given up is not sent again, and its error says that the outcome is unknown", async () => {
-  const { kept, plain, history, heard } = await cutBeforeReplies("given-up", 300, "given up");
+  const { kept, plain, history, heard } = await cutBeforeReplies("given-up", 2_000, "given up");
   expect(kept).toEqual({ resolved: [], unknown: numbers(1, 20), other: [] });
   expect(plain).toEqual({ resolved: [], unknown: numbers(1, 20), other: [] });
   expect(history).toEqual(numbers(0, 20));
@@ -110,10 +110,10 @@ test("P10: a publish that was given up is not sent again, and its error says tha
 test("P10: what the server may have forgotten the id of is not sent again", async () => {
   await using proxy = await startProxy(server.port);
   await using there = await openBackend(server);
-  await using opened = await openBackend(proxy, { timeout: 10_000 });
+  await using opened = await openBackend(proxy, { timeout: 60_000 });
   const { backend } = opened;
   // The server knows an id no longer than it keeps a message.
-  await there.backend.ensureStream({ name: "short", subjects: ["short"], maxAge: 400 });
+  await there.backend.ensureStream({ name: "short", subjects: ["short"], maxAge: 2_000 });
   const { texts } = await listen(there.backend, "short");
   await backend.publish("short", "0");
   proxy.swallowAfter = /PUB app\./;
@@ -133,7 +133,7 @@ test("P10: what was sent to a stream that was lost since is not sent to the one 
   const { streams } = await jetstreamManager(operator);
   await using proxy = await startProxy(server.port);
   await using there = await openBackend(server);
-  await using opened = await openBackend(proxy, { timeout: 10_000 });
+  await using opened = await openBackend(proxy, { timeout: 60_000 });
   await streams.add({ name: "replaced", subjects: ["app.replaced"] });
   const { texts } = await listen(there.backend, "replaced");
   await opened.backend.publish("replaced", "0");

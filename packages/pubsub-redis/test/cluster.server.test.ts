@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
 import { until } from "../../../scripts/testing/until.ts";
 import { slotOf } from "../src/redis/slot.ts";
-import { listen, numbers } from "./fixture.ts";
+import { listen, numbers, PATIENT } from "./fixture.ts";
 import { clusterClients, DURABLE, newPrefix, wireOf } from "./servers.ts";
 
 let cluster: RedisCluster;
@@ -34,8 +34,8 @@ for (const sharded of [false, true]) {
         const { port } = cluster.nodes[0];
         const [one, other] = [connect(port), connect(port)];
         return {
-          backend: redisPubSub(one, { prefix, sharded }),
-          again: redisPubSub(other, { prefix, sharded }),
+          backend: redisPubSub(one, { ...PATIENT, prefix, sharded }),
+          again: redisPubSub(other, { ...PATIENT, prefix, sharded }),
           ...(restarts && { restart: () => restartListened(prefix) }),
           wire: () => wireOf(cluster.nodes, prefix),
           async close() {
@@ -99,7 +99,7 @@ describe.each([
   });
 
   test("P5: a node that is killed and restarted loses nothing that is retained", async () => {
-    const backend = redisPubSub(client, { prefix, sharded, timeout: 20_000 });
+    const backend = redisPubSub(client, { ...PATIENT, prefix, sharded });
     await backend.ensureStream({ name: "kept", subjects: ["kept.>"], maxMsgs: 10_000 });
     const listeners = await Promise.all([
       listen(backend, "kept.a"),

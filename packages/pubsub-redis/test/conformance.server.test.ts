@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
 import { tenAtOnce } from "../../pubsub/test/ten-at-once.ts";
-import { openBackend } from "./fixture.ts";
+import { openBackend, PATIENT } from "./fixture.ts";
 import type { BackendOptions } from "./open-backend.ts";
 import { clients, DURABLE, newPrefix, wireOf } from "./servers.ts";
 
@@ -51,8 +51,8 @@ for (const [name, connect] of Object.entries(clients)) {
       const [one, other] = [connect(server.port), connect(server.port)];
       for (const client of [one, other]) client.on("error", () => {});
       return {
-        backend: redisPubSub(one, { prefix }),
-        again: redisPubSub(other, { prefix }),
+        backend: redisPubSub(one, { ...PATIENT, prefix }),
+        again: redisPubSub(other, { ...PATIENT, prefix }),
         ...(!name.includes("keyPrefix") && { restart: () => server.restart() }),
         cut,
         wire: () => wireOf([server], prefix),
@@ -66,7 +66,7 @@ for (const [name, connect] of Object.entries(clients)) {
 }
 
 test("the suite ten times at once holds on one backend", async () => {
-  const options = { prefix: newPrefix(), timeout: 30_000 };
+  const options = { prefix: newPrefix() };
   await using here = openBackend(server.port, options);
   await using there = openBackend(server.port, options);
   const ran = await tenAtOnce({ backend: here.backend, again: there.backend });

@@ -3,7 +3,7 @@ import { Redis, type RedisOptions } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { startFailoverRedis } from "../../../scripts/services/redis-failover.ts";
 import { until } from "../../../scripts/testing/until.ts";
-import { listen, numbers } from "./fixture.ts";
+import { listen, numbers, PATIENT } from "./fixture.ts";
 
 /** As in the README. */
 const CONNECTS_AGAIN = {
@@ -16,7 +16,7 @@ async function opened(options: Pick<RedisOptions, "reconnectOnError">) {
   const open = () => {
     const client = new Redis(servers.port, { retryStrategy: () => 20, ...options });
     client.on("error", () => {});
-    const backend = redisPubSub(client, { timeout: 2_000, pingInterval: 500 });
+    const backend = redisPubSub(client, { ...PATIENT, pingInterval: 500 });
     onTestFinished(async () => {
       await backend.close();
       client.disconnect();

@@ -3,11 +3,14 @@ import { Redis } from "ioredis";
 
 export { listen } from "../../pubsub/test/listen.ts";
 
-/** A backend on a port of loopback, and the client that it was given. */
+/** A call that should succeed may take a busy machine so long. */
+export const PATIENT = { timeout: 60_000 } as const;
+
+/** A patient backend on a port of loopback, and the client that it was given. */
 export const openBackend = (port: number, options: RedisPubSubOptions = {}) => {
   const client = new Redis(port, { retryStrategy: () => 20 });
   client.on("error", () => {});
-  const backend = redisPubSub(client, options);
+  const backend = redisPubSub(client, { ...PATIENT, ...options });
   return {
     client,
     backend,

@@ -48,8 +48,8 @@ test.each([
     await there.ensureStream({ name: "kept", subjects: ["kept.>"] });
     const listeners = [await listen(there, "kept.x"), await listen(there, "plain.x")];
     const subjects = ["kept.x", "plain.x"];
-    for (const subject of subjects) await until(() => here.publish(subject, "0"));
     let last = 0;
+    for (const subject of subjects) await until(() => here.publish(subject, `${++last}`));
     for (let round = 0; round < 3; round++) {
       for (const silencer of silencers) silencer.isSilent = true;
       for (let n = 0; n < 2; n++) {

@@ -14,7 +14,7 @@ test("P5: after a failover by Sentinel what is retained is whole, and plain subj
     sentinelRetryStrategy: () => 20,
   });
   client.on("error", () => {});
-  const backend = redisPubSub(client, { timeout: 2_000 });
+  const backend = redisPubSub(client, { timeout: 5_000 });
   await backend.ensureStream({ name: "kept", subjects: ["kept.>"] });
   const listeners = await Promise.all([
     listen(backend, "kept.a"),

@@ -23,8 +23,8 @@ standstill({
     const options = {
       ...database.server.connection,
       port: proxy.port,
-      connectionTimeoutMillis: 700,
-      query_timeout: 700,
+      connectionTimeoutMillis: 2_000,
+      query_timeout: 2_000,
     };
     return { module: import.meta.resolve("./open-store.ts"), options };
   },

@@ -4,7 +4,7 @@ import Koa, { type Context } from "koa";
 import { type Served, serve } from "../../session/test/http.ts";
 
 /** A server frozen or gone is to be noticed soon, and a slow machine not to be taken for one. */
-const STORE_TIMEOUT = 1000;
+const STORE_TIMEOUT = 3_000;
 
 type Handler = (ctx: Context) => unknown;
 

@@ -13,7 +13,7 @@ import { type BreakableProxy, CUTS, type Fault, startProxy } from "./proxy.ts";
 /** Where the slots of each node begin. */
 const FIRST_SLOTS = [0, 5461, 10_922];
 /** Longer than the client tries by itself, so that what it gave up is over. */
-const STORE_TIMEOUT = 20_000;
+const STORE_TIMEOUT = 60_000;
 
 let servers: RedisCluster;
 let proxies: BreakableProxy[];

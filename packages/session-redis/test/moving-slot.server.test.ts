@@ -24,7 +24,11 @@ let store: RedisStore;
 
 beforeAll(async () => {
   servers = await startRedisCluster();
-  cluster = new Cluster([{ port: servers.nodes[0].port }], { retryDelayOnTryAgain: 10 });
+  cluster = new Cluster([{ port: servers.nodes[0].port }], {
+    // For as long as a busy machine takes to move the rest.
+    retryDelayOnTryAgain: 10,
+    maxRedirections: 10_000,
+  });
   store = redisStore(cluster);
   nodes = await Promise.all(
     servers.nodes.map(async ({ port }) => {

@@ -14,7 +14,7 @@ export interface StandstillOptions {
 }
 
 /** Shorter than the standstill. */
-const STORE_TIMEOUT = 700;
+const STORE_TIMEOUT = 2_000;
 
 /** Stops a process whose calls have been answered, for longer than all of its timeouts. */
 export function standstill({ name, proxy, store }: StandstillOptions): void {

@@ -31,13 +31,13 @@ const openBackend = async () => {
     const redis = new Redis(broker, { retryStrategy: () => 30 });
     return redisPubSub(
       redis.on("error", () => {}),
-      { timeout: 3_000 },
+      { timeout: 10_000 },
     );
   }
   const servers = `127.0.0.1:${broker}`;
   return natsPubSub(
-    await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 50, timeout: 1_000 }),
-    { timeout: 3_000 },
+    await connect({ servers, maxReconnectAttempts: -1, reconnectTimeWait: 50, timeout: 5_000 }),
+    { timeout: 10_000 },
   );
 };
 

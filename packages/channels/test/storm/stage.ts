@@ -58,7 +58,8 @@ export async function setStage(broker: Broker) {
       await bus.publish("channels.room.storm", { e: "said", d: n }, { messageId: `n-${n}` });
       return;
     }
-    const signal = AbortSignal.timeout(2_000);
+    // Long enough for a busy machine: one that was given up could come after the next one.
+    const signal = AbortSignal.timeout(60_000);
     const url = `http://127.0.0.1:${processes[0]?.port}/say?n=${n}`;
     const { ok } = await fetch(url, { signal });
     if (!ok) throw new Error("it was not published");

@@ -1,6 +1,7 @@
 import type { Browser, BrowserContext, CDPSession, Page } from "playwright-core";
 import { expect } from "vitest";
 import { isLong, type Random } from "../../../../scripts/testing/chance.ts";
+import { until } from "../../../../scripts/testing/until.ts";
 import type { CallResult, Mode, Shown, StormPage } from "./page.ts";
 import type { Stage } from "./stage.ts";
 
@@ -177,21 +178,21 @@ export async function playRound(
   try {
     // A tab that comes back after what ends the round may have a gap in its place.
     for (const { page } of tabs) {
-      await expect
-        .poll(
-          async () => {
-            await stage.publish();
-            final = stage.published.at(-1) ?? 0;
-            await sleep(100);
-            return page.evaluate((n) => storm.lives.at(-1)?.shown.at(-1) === n, final);
-          },
-          { timeout: 20_000 },
-        )
-        .toBe(true);
+      // Longer from try to try: on a busy machine each message may take its time.
+      let wait = 100;
+      await until(async () => {
+        await stage.publish();
+        final = stage.published.at(-1) ?? 0;
+        await sleep(wait);
+        wait *= 1.5;
+        expect(await page.evaluate(() => storm.lives.at(-1)?.shown.at(-1))).toBe(final);
+      });
     }
     for (const { page } of tabs) {
-      await page.waitForFunction((n) => storm.lives.at(-1)?.shown.at(-1) === n, final);
-      await page.waitForFunction(() => storm.pending() === 0, undefined, { timeout: 20_000 });
+      await until(async () => {
+        expect(await page.evaluate(() => storm.lives.at(-1)?.shown.at(-1))).toBe(final);
+        expect(await page.evaluate(() => storm.pending())).toBe(0);
+      });
     }
   } catch (error) {
     const states = await Promise.all(
@@ -221,7 +222,7 @@ async function reach(page: Page, url: string): Promise<void> {
       const response = await page.goto(url, { timeout: 5_000 });
       if (response?.ok()) return;
     } catch (error) {
-      if (attempt > 20) throw error;
+      if (attempt > 100) throw error;
     }
     await sleep(100);
   }

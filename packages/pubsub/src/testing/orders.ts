@@ -139,13 +139,16 @@ class Order {
   /** Publishes until everybody has heard the last message of both instances on each subject. */
   async #comeToRest(): Promise<void> {
     const open = this.#subscribed.filter(({ isOver }) => !isOver);
+    let most = 0;
     await until(`everybody hears again: ${this.#told()}`, async () => {
+      // Longer from try to try: on a busy machine each message may take its time.
+      most += 50;
       const first = this.#published.length;
       for (const by of INSTANCES) for (const subject of SUBJECTS) this.#publish(by, subject);
       await this.#settle();
       const last = this.#published.slice(first);
       const isHeard = () => open.every((one) => last.every((it) => this.#hears(one, it)));
-      for (let polls = 0; polls < 50 && !isHeard(); polls++) {
+      for (let polls = 0; polls < most && !isHeard(); polls++) {
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
       return isHeard();

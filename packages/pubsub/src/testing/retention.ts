@@ -102,7 +102,7 @@ export const retention: readonly Case[] = [
   {
     name: "maxAge is exact on read, also when nothing is published any more",
     async run(at) {
-      const maxAge = at.opened.advance ? 60_000 : 400;
+      const maxAge = at.opened.advance ? 60_000 : 2_000;
       await at.stream({ maxAge });
       await at.publish("x", "1", "2");
       const [first] = await at.backend.history(at.subject("x"), 1);
@@ -118,9 +118,12 @@ export const retention: readonly Case[] = [
       }
       await until("it is empty", async () => (await at.history("x")).length === 0);
       const { texts } = await at.listen("x", { replay: 10 });
-      await at.publish("x", "4");
-      await until("it comes", () => texts.length >= 1);
-      assert.deepEqual(texts, ["4"]);
+      // Again, as one that a busy machine reads too late is too old.
+      await until("it comes", async () => {
+        await at.publish("x", "4");
+        return texts.length >= 1;
+      });
+      assert.deepEqual(new Set(texts), new Set(["4"]));
     },
   },
   {
