@@ -13,7 +13,7 @@ export { returnPath } from "./manager/return-path.ts";
 export type { SessionsOptions } from "./options.ts";
 export type { ImpersonateOptions, Impersonator } from "./request/acting-owner.ts";
 export type { DestroyOptions, SiteData } from "./request/clear-site-data.ts";
-export type { SignInOptions } from "./request/sign-in.ts";
+export type { SignInOptions } from "./request/sign-in-methods.ts";
 export type { SecretKey } from "./secret-key.ts";
 export type { Session, SessionData } from "./session.ts";
 export type { Entries } from "./session-entries.ts";

@@ -1,6 +1,6 @@
 import type { ImpersonateOptions, Impersonator } from "./request/acting-owner.ts";
 import type { DestroyOptions } from "./request/clear-site-data.ts";
-import type { SignInOptions } from "./request/sign-in.ts";
+import type { SignInOptions } from "./request/sign-in-methods.ts";
 import type { SessionRecord } from "./store.ts";
 
 /** The request's part of a {@link Session}. Entries have their full names here. */

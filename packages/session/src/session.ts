@@ -2,7 +2,7 @@ import { appNames, namesOf } from "./entry-names.ts";
 import type { ImpersonateOptions, Impersonator } from "./request/acting-owner.ts";
 import type { DestroyOptions } from "./request/clear-site-data.ts";
 import { checkKey } from "./request/codec.ts";
-import type { SignInOptions } from "./request/sign-in.ts";
+import type { SignInOptions } from "./request/sign-in-methods.ts";
 import { Entries } from "./session-entries.ts";
 import type { SessionImplementation } from "./session-implementation.ts";
 import { expiresAt } from "./store.ts";

@@ -177,7 +177,7 @@ export function createSessions<Data = SessionData>(
       if (scope.getStore()?.request === request) return;
       const running: { request: Endable | undefined } = { request };
       scope.enterWith(running);
-      request.whenOver(() => {
+      request.whenClosed(() => {
         running.request = undefined;
       });
     },

@@ -44,7 +44,7 @@ export interface SessionEnding {
 }
 
 /** A call that ends sessions of an owner. */
-interface EndCall {
+interface OwnerEndCall {
   readonly owner: string;
   /** The same for every repetition of the call. */
   readonly name: string;
@@ -136,7 +136,7 @@ export class OwnedSessions {
     });
   }
 
-  async #end(call: EndCall): Promise<number> {
+  async #end(call: OwnerEndCall): Promise<number> {
     const { callStore, operation, ends, onEnded } = this.#manager;
     const index = this.#index();
     if (ends.isAsked) {
@@ -159,7 +159,11 @@ export class OwnedSessions {
     return ended.size;
   }
 
-  async #endOnce(call: EndCall, index: IndexedStore, attempt: Attempt): Promise<readonly Ended[]> {
+  async #endOnce(
+    call: OwnerEndCall,
+    index: IndexedStore,
+    attempt: Attempt,
+  ): Promise<readonly Ended[]> {
     const { callStore } = this.#manager;
     const reportLate = (all: readonly Ended[]): void => {
       for (const one of all) void this.#report(attempt, one);

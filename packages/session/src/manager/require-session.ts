@@ -3,7 +3,7 @@ import type { ExtendableContext, Next } from "koa";
 import { impersonatedError } from "../request/impersonation.ts";
 import { insufficientError, requiredError } from "../request/refusal.ts";
 import type { RequestSession } from "../request/request-session.ts";
-import { type Demand, METHODS_RULE } from "../request/sign-in.ts";
+import { type Demand, METHODS_RULE } from "../request/sign-in-methods.ts";
 import { Mount } from "./mount.ts";
 import { returnPath } from "./return-path.ts";
 

@@ -32,5 +32,5 @@ export interface SessionSettings extends Access, Timeouts {
 export interface Endable {
   wasEnded(publicId: string): void;
   /** Calls `fn` when nothing can be written to the session any more. */
-  whenOver(fn: () => void): void;
+  whenClosed(fn: () => void): void;
 }

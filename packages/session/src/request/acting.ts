@@ -5,7 +5,7 @@ import { USER } from "./draft.ts";
 import { BEHIND, impersonatedError, impersonationTimeout, restore } from "./impersonation.ts";
 import { requiredError } from "./refusal.ts";
 import { ANONYMOUS, type RequestState } from "./request-state.ts";
-import { METHODS, storedMethods } from "./sign-in.ts";
+import { METHODS, storedMethods } from "./sign-in-methods.ts";
 import { checkUserId, userOwner } from "./user.ts";
 
 /** The 401 of a call that needs somebody who is signed in. */
@@ -90,7 +90,7 @@ export function forgetImpersonation(request: RequestState): void {
 
 /** @returns Whether the request goes on with the session of the impersonator. */
 export async function stopImpersonation(request: RequestState): Promise<boolean> {
-  const { ctx, departure, draft, settings, stored } = request;
+  const { ctx, draft, settings, stored } = request;
   if (stored?.impersonator === undefined) return false;
   draft.clear();
   const stopped = await restore(settings, stored, stored.impersonator, ctx);
@@ -107,7 +107,7 @@ export async function stopImpersonation(request: RequestState): Promise<boolean>
     request.become({ status: "renewed" });
   } else {
     request.become(ANONYMOUS);
-    if (departure) departure.notice = "clear";
+    request.clearId();
   }
   return stopped.status === "restored";
 }

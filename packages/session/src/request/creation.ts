@@ -50,7 +50,7 @@ export class Creation {
    */
   async create(): Promise<boolean> {
     const { departure, settings, ctx } = this.#request;
-    if (departure?.isHeadSent) throw sentError();
+    if (departure?.isTooLateForId) throw sentError();
     this.#request.become(ANONYMOUS);
     try {
       for (let idTries = 1; ; idTries++) {
@@ -94,7 +94,7 @@ export class Creation {
       });
     let stored: StoredSession;
     let wasStored = false;
-    if (departure?.stage === "closing") departure.isTaken = true;
+    departure?.beginCall();
     try {
       const key = await settings.callStore(
         () => store.create(plan.key, { ...record, operation, ...(limitOwner && { limitOwner }) }),
@@ -106,7 +106,7 @@ export class Creation {
       // Only the store knows which of the attempts it has stored.
       if (isRepeat) wasStored = (await stored.reload()) === "live";
     } catch (error) {
-      if (departure) departure.isTaken = false;
+      departure?.callFailed();
       if (isUnknown(error)) endIfUnheld();
       throw error;
     }

@@ -21,16 +21,21 @@ export interface Passenger {
 
 /**
  * The response's side of a session: before the head leaves, the session is saved, and its id is sent
- * or cleared. Save runs once, and no header is written after `closed`.
+ * or cleared. The save runs once: `open` before it, `closing` while it runs, `closed` after it.
+ *
+ * What a request can do ends in this order:
+ *
+ * 1. setting values, when the last call of the store has left with all that was set (`isTooLateToSet`);
+ * 2. storing anything, when the save is done or somebody has begun to send the head (`isClosed`);
+ * 3. sending an id, when the head itself is sent (`isTooLateForId`): the id of what was just saved goes
+ *    out after the second and before the third.
  */
 export class Departure {
-  stage: "open" | "closing" | "closed" = "open";
-  /** Whether the last call of the store is under way with all that was set: more would be lost. */
-  isTaken = false;
+  #stage: "open" | "closing" | "closed" = "open";
+  #isTooLateToSet = false;
   /** Whether the id is still to be sent, or the client's copy to be cleared. */
-  notice: "send" | "clear" | undefined = undefined;
-  /** Whether the request has failed before it sent an id that it was to send. */
-  isIdWithheld = false;
+  #notice: "send" | "clear" | undefined = undefined;
+  #isIdWithheld = false;
   readonly #tracker: Tracker;
   readonly #ctx: ExtendableContext;
   readonly #passenger: Passenger;
@@ -50,27 +55,62 @@ export class Departure {
     this.#beforeHead ??= beforeHead(this.#ctx, () => this.leave());
   }
 
-  /** Whether nothing can be written any more: it is saved, or somebody has begun to send the head. */
-  get isOver(): boolean {
-    return this.stage === "closed" || headLeft(this.#ctx);
+  /** Whether the save before the head is under way: the calls of the store that it makes are the last. */
+  get isClosing(): boolean {
+    return this.#stage === "closing";
   }
 
-  /** Whether a new id could not be sent any more. */
-  get isHeadSent(): boolean {
+  /** Whether what is set now would be lost: the last call of the store is under way without it. */
+  get isTooLateToSet(): boolean {
+    return this.#isTooLateToSet;
+  }
+
+  /** Whether nothing can be stored any more: it is saved, or somebody has begun to send the head. */
+  get isClosed(): boolean {
+    return this.#stage === "closed" || headLeft(this.#ctx);
+  }
+
+  /** Whether an id can't be sent any more. */
+  get isTooLateForId(): boolean {
     return this.#ctx.res.headersSent;
+  }
+
+  /** Whether the request has failed before it sent an id that it was to send. */
+  get isIdWithheld(): boolean {
+    return this.#isIdWithheld;
+  }
+
+  /** Has the id sent to the client before the head leaves. */
+  announceId(): void {
+    this.#notice = "send";
+  }
+
+  /** Has the client's copy of the id cleared before the head leaves. */
+  announceEnd(): void {
+    this.#notice = "clear";
+  }
+
+  /** Called with each call of the store that takes all that was set: while closing, it is the last. */
+  beginCall(): void {
+    if (this.#stage === "closing") this.#isTooLateToSet = true;
+  }
+
+  /** Called when such a call has stored nothing: another one follows, or the request fails. */
+  callFailed(): void {
+    this.#isTooLateToSet = false;
   }
 
   /** Calls `fn` when the session is saved and nothing is sent any more. */
   whenClosed(fn: () => void): void {
-    if (this.stage === "closed") fn();
+    if (this.#stage === "closed") fn();
     else if (this.#whenClosed) this.#whenClosed.push(fn);
     else this.#whenClosed = [fn];
   }
 
   /** Saves and sends what is left, once: at the end of the request, or when somebody sends the head. */
   leave(): Awaitable<void> {
-    if (this.stage !== "open") return this.#leaving;
-    this.stage = "closing";
+    if (this.#stage !== "open") return this.#leaving;
+    this.#stage = "closing";
     try {
       const saving = this.#passenger.save();
       if (isPromise(saving)) {
@@ -109,22 +149,22 @@ export class Departure {
 
   /** Closes without sending: the store has failed, and the response says so. */
   abandon(): void {
-    this.isIdWithheld = this.notice === "send";
+    this.#isIdWithheld = this.#notice === "send";
     this.#close();
   }
 
   /** Sends the id, or clears the client's copy, if that is still to be done. */
   send(): Awaitable<void> {
-    return this.notice === undefined ? undefined : this.#sendNotice();
+    return this.#notice === undefined ? undefined : this.#sendNotice();
   }
 
   async #sendNotice(): Promise<void> {
-    const { notice } = this;
+    const notice = this.#notice;
     const { stored } = this.#passenger;
     const id = stored?.id;
     const ctx = this.#ctx;
-    if (ctx.res.headersSent) return;
-    this.notice = undefined;
+    if (this.isTooLateForId) return;
+    this.#notice = undefined;
     if (notice === "send") {
       // Somebody else has renewed the session since: the client was sent another id.
       if (stored === undefined || id === undefined) return;
@@ -155,7 +195,7 @@ export class Departure {
   }
 
   #close(): void {
-    this.stage = "closed";
+    this.#stage = "closed";
     if (this.#whenClosed) this.#callWaiting(this.#whenClosed);
     if (this.#passenger.accessed) this.#vary();
   }

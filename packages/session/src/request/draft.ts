@@ -1,7 +1,6 @@
-import type { Change, SessionRecord } from "../store.ts";
+import type { SessionRecord } from "../store.ts";
+import type { Changes } from "../stores/changed.ts";
 import { checkKey, decode, encode } from "./codec.ts";
-
-export type Changes = Omit<Change, "operation">;
 
 /** An owner, or a function that makes one of the public id, which a new session gets when it is stored. */
 export type Owner = string | ((publicId: string) => string);

@@ -20,10 +20,10 @@ export class Ending {
 
   /** Ends what there is. What this request has set stays for what comes after it. */
   endAll(): Promise<void> {
-    const { endable, damaged, rivals, departure } = this.#request;
+    const { endable, damaged, rivals } = this.#request;
     const own = endable ?? damaged;
     const due = [...this.#unended, ...rivals, ...(own ? [own] : [])];
-    if (due.length > 0 && departure) departure.notice = "clear";
+    if (due.length > 0) this.#request.clearId();
     this.#request.become(ANONYMOUS);
     this.#unended = [];
     return due.length === 0 ? Promise.resolve() : this.beforeHead(this.#endEach(due));

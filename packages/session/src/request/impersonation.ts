@@ -13,7 +13,7 @@ import {
 } from "./acting-owner.ts";
 import { decode } from "./codec.ts";
 import { PERSIST, USER } from "./draft.ts";
-import { METHODS, storedMethods } from "./sign-in.ts";
+import { METHODS, storedMethods } from "./sign-in-methods.ts";
 import { type FoundImpersonator, StoredSession } from "./stored-session.ts";
 import { userOwner } from "./user.ts";
 
@@ -82,7 +82,7 @@ export async function findImpersonator(
   if (record?.publicId !== behind.publicId || !record.owners.has(owner)) return undefined;
   const { startedAt, values } = record;
   if (loaded.status === "live") {
-    if (isOver(settings, loaded)) return undefined;
+    if (isExpired(settings, loaded)) return undefined;
     await touch(settings, loaded, behind.key, ctx);
   }
   const methods = values.get(METHODS);
@@ -93,10 +93,13 @@ export async function findImpersonator(
   };
 }
 
-type Live = Extract<Loaded, { status: "live" }>;
+type LoadedLive = Extract<Loaded, { status: "live" }>;
 
 /** Timeouts that were lowered since hold for sessions that are already stored. */
-function isOver({ idleTimeout, absoluteTimeout }: SessionSettings, { record, now }: Live): boolean {
+function isExpired(
+  { idleTimeout, absoluteTimeout }: SessionSettings,
+  { record, now }: LoadedLive,
+): boolean {
   if (record.values.has(PERSIST)) return false;
   const idle = Math.min(record.idle, idleTimeout);
   const absolute = Math.min(record.absolute, absoluteTimeout);
@@ -105,7 +108,7 @@ function isOver({ idleTimeout, absoluteTimeout }: SessionSettings, { record, now
 
 async function touch(
   { store, callStore, operation, touch: isUse }: SessionSettings,
-  { record, now }: Live,
+  { record, now }: LoadedLive,
   key: Key,
   ctx: ExtendableContext | undefined,
 ): Promise<void> {

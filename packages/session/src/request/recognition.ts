@@ -3,7 +3,7 @@ import type { Id } from "../id-generator.ts";
 import { isPromise } from "../manager/call-store.ts";
 import type { SessionSettings } from "../manager/settings.ts";
 import type { Awaitable, Loaded } from "../store.ts";
-import type { PresentedToken, Refusal } from "../tracker.ts";
+import type { Admission, PresentedToken, Refusal } from "../tracker.ts";
 import { BELONGS_TO, PERSIST } from "./draft.ts";
 import { codeOf } from "./failures.ts";
 import { BEHIND, findImpersonator } from "./impersonation.ts";
@@ -276,8 +276,6 @@ function admit(
     }
   });
 }
-
-type Admission = ReturnType<NonNullable<SessionSettings["tracker"]["admit"]>>;
 
 function admissionOf(
   { tracker, store }: SessionSettings,

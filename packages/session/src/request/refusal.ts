@@ -1,6 +1,6 @@
 import { SessionError, type SessionErrorCode } from "../errors.ts";
 import type { Refusal, Tracker } from "../tracker.ts";
-import type { Demand } from "./sign-in.ts";
+import type { Demand } from "./sign-in-methods.ts";
 
 /** The 401 of a request without a session, or whose token was refused (RFC 9110, 15.5.2). */
 export function requiredError(

@@ -30,7 +30,7 @@ import { requiredError } from "./refusal.ts";
 import { ANONYMOUS, GONE, RequestState, type State, UNKNOWN } from "./request-state.ts";
 import { Saving } from "./saving.ts";
 import { settleOn } from "./settle-on.ts";
-import { METHODS, methodsOf, type SignInOptions } from "./sign-in.ts";
+import { METHODS, methodsOf, type SignInOptions } from "./sign-in-methods.ts";
 import type { StoredSession } from "./stored-session.ts";
 import { checkUserId, userOwner } from "./user.ts";
 
@@ -336,7 +336,7 @@ export class RequestSession implements SessionImplementation {
     const isNamed = status === "live" || status === "renewed" || status === "damaged";
     const hadToken = isNamed || this.refusal !== undefined;
     // Whatever the client holds opens nothing any more.
-    if (hadToken && this.#departure) this.#departure.notice = "clear";
+    if (hadToken) this.#request.clearId();
     const ending = this.#endings.endAll();
     const { ctx } = this.#request;
     if (options.clearSiteData === undefined || ctx === undefined) return ending;
@@ -348,12 +348,12 @@ export class RequestSession implements SessionImplementation {
     if (this.#request.publicId !== publicId || this.#departure === undefined) return;
     this.#draft.clear();
     this.#request.become(ANONYMOUS);
-    if (this.#departure.isOver) return;
+    if (this.#departure.isClosed) return;
     this.#departure.register();
-    this.#departure.notice = "clear";
+    this.#request.clearId();
   }
 
-  whenOver(fn: () => void): void {
+  whenClosed(fn: () => void): void {
     this.#departure?.whenClosed(fn);
   }
 
@@ -422,13 +422,13 @@ export class RequestSession implements SessionImplementation {
 
   #mustTakeChanges(): void {
     this.#mustBeWritable();
-    if (this.#departure?.isTaken) throw sentError();
+    if (this.#departure?.isTooLateToSet) throw sentError();
   }
 
   /** Passes for a damaged session too, so that what is set before a sign-in goes into the new one. */
   #mustBeWritable(): void {
     this.#request.mustBeLoaded();
-    if (this.#departure?.isOver) throw sentError();
+    if (this.#departure?.isClosed) throw sentError();
     this.#departure?.register();
   }
 }

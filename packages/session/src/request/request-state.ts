@@ -5,9 +5,10 @@ import { events, type SessionEvent, type SessionEventName } from "../events.ts";
 import type { Id } from "../id-generator.ts";
 import type { SessionSettings } from "../manager/settings.ts";
 import type { Awaitable, CommitResult, SessionRecord } from "../store.ts";
+import type { Changes } from "../stores/changed.ts";
 import type { Refusal } from "../tracker.ts";
 import type { Departure } from "./departure.ts";
-import { type Changes, Draft } from "./draft.ts";
+import { Draft } from "./draft.ts";
 import { goneError, notLoadedError, renewedError } from "./failures.ts";
 import type { DamagedSession, StoredSession } from "./stored-session.ts";
 
@@ -162,7 +163,12 @@ export class RequestState {
 
   /** Has the id sent to the client when the head leaves. */
   sendId(): void {
-    if (this.departure) this.departure.notice = "send";
+    this.departure?.announceId();
+  }
+
+  /** Has the client's copy of the id cleared when the head leaves. */
+  clearId(): void {
+    this.departure?.announceEnd();
   }
 
   /** Somebody else has ended the session: nothing of this request may bring it back. */

@@ -2,9 +2,10 @@ import type { Id } from "../id-generator.ts";
 import { isPromise } from "../manager/call-store.ts";
 import type { Session } from "../session.ts";
 import type { Awaitable, CommitResult } from "../store.ts";
+import type { Changes } from "../stores/changed.ts";
 import { keyOf } from "../stores/session-key.ts";
 import { Creation } from "./creation.ts";
-import type { Changes, Sent } from "./draft.ts";
+import type { Sent } from "./draft.ts";
 import { sentError } from "./failures.ts";
 import type { RequestState } from "./request-state.ts";
 import { CONFLICT, retry } from "./retry.ts";
@@ -79,7 +80,7 @@ export class Saving {
     if (change === undefined) return stored.isTouchDue ? this.#touch(stored) : undefined;
     const { carriesData } = settings.store;
     const { renewal } = draft;
-    if (departure?.isHeadSent && (renewal || carriesData)) throw sentError();
+    if (departure?.isTooLateForId && (renewal || carriesData)) throw sentError();
     if (renewal && !carriesData) return this.#renew(stored, change);
     const result = this.#storeDraft(stored, change);
     // A store in memory has returned already.
@@ -139,14 +140,14 @@ export class Saving {
 
   #storeDraft(stored: StoredSession, change: Changes, renewTo?: Id): Awaitable<CommitResult> {
     const { draft, departure } = this.#request;
-    const isLast = departure?.stage === "closing";
+    const isLast = departure?.isClosing;
     const sent = isLast ? undefined : draft.sent();
     const limitOwner = draft.renewal === "login" ? this.#userLimit.current : undefined;
     const limited = limitOwner ? { ...change, limitOwner } : change;
     const undo = renewTo === undefined ? undefined : () => this.#endRenewed(renewTo);
     const result = this.#request.commitTo(stored, limited, renewTo, isLast, undo);
     if (!isPromise(result)) return this.#take(stored, result, renewTo, sent);
-    if (isLast) departure.isTaken = true;
+    departure?.beginCall();
     return this.#takeLater(stored, result, renewTo, sent, undo);
   }
 
@@ -165,10 +166,10 @@ export class Saving {
     const { departure } = this.#request;
     try {
       const result = this.#take(stored, await committing, renewTo, sent);
-      if (departure && result.status !== "saved") departure.isTaken = false;
+      if (result.status !== "saved") departure?.callFailed();
       return result;
     } catch (error) {
-      if (departure) departure.isTaken = false;
+      departure?.callFailed();
       if (isUnknown(error)) undo?.();
       throw error;
     }
@@ -194,7 +195,7 @@ export class Saving {
     const { departure, settings, ctx } = this.#request;
     stored.isTouchDue = false;
     if (ctx && !settings.touch(ctx)) return;
-    if (departure?.stage === "closing") departure.isTaken = true;
+    departure?.beginCall();
     try {
       const { status } = await stored.commit({ touch: true });
       if (status === "saved" && stored.persists) this.#request.sendId();

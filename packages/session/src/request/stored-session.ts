@@ -1,11 +1,11 @@
 import type { Id } from "../id-generator.ts";
 import { isPromise } from "../manager/call-store.ts";
 import type { Awaitable, Change, CommitResult, Key, SessionRecord, Store } from "../store.ts";
-import { changed } from "../stores/changed.ts";
+import { type Changes, changed } from "../stores/changed.ts";
 import { commitsAtOnce } from "../stores/commits-at-once.ts";
 import { keyOf } from "../stores/session-key.ts";
 import type { Access } from "./access.ts";
-import { type Changes, PERSIST } from "./draft.ts";
+import { PERSIST } from "./draft.ts";
 import { EndCall } from "./end-call.ts";
 
 /** Whoever acts by a session of another user, as their own session says. */

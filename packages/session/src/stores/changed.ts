@@ -1,6 +1,7 @@
 import type { Change, SessionRecord } from "../store.ts";
 
-type Changes = Omit<Change, "operation">;
+/** A change without the name of its call. */
+export type Changes = Omit<Change, "operation">;
 
 /** Returns whether the entries are as the change expects them. For authors of stores. */
 export function holds({ expect }: Changes, { values }: SessionRecord): boolean {

@@ -29,7 +29,7 @@ export function sessionIn(entry: MemorySession | Marker): MemorySession {
   return "successor" in entry ? entry.successor : entry;
 }
 
-export const isOver = (session: MemorySession, now: number): boolean =>
+export const isExpired = (session: MemorySession, now: number): boolean =>
   expiresAt(session.record) <= now;
 
 /**
@@ -47,7 +47,7 @@ export function sessionsFrom(
   let shard = Number(cursor ?? 0);
   for (; shard < shards.length && found.length < wanted; shard++) {
     for (const entry of shards[shard]?.values() ?? []) {
-      if (!("successor" in entry) && !isOver(entry, now)) found.push(entry);
+      if (!("successor" in entry) && !isExpired(entry, now)) found.push(entry);
     }
   }
   return { found, ...(shard < shards.length && { next: `${shard}` }) };
@@ -66,7 +66,7 @@ export function oldSessions(
   const found: MemorySession[] = [];
   for (const order of orders) {
     for (let it = order.oldestBut(); it && found.length < wanted; it = it.newer) {
-      if (it.record.createdAt <= until && !isOver(it, now)) found.push(it);
+      if (it.record.createdAt <= until && !isExpired(it, now)) found.push(it);
     }
   }
   return found;

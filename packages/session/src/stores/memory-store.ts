@@ -18,7 +18,7 @@ import { changed, holds, withEntries } from "./changed.ts";
 import { commitsAtOnce } from "./commits-at-once.ts";
 import {
   growthBy,
-  isOver,
+  isExpired,
   type Marker,
   type MemorySession,
   oldSessions,
@@ -165,7 +165,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     now: number,
   ): MemorySession | undefined => {
     const session = sessionIn(entry);
-    if (isOver(session, now)) {
+    if (isExpired(session, now)) {
       end(session);
       return undefined;
     }
@@ -182,7 +182,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     const now = clock();
     const found: MemorySession[] = [];
     for (const session of owned.of(owner)) {
-      if (isOver(session, now)) end(session);
+      if (isExpired(session, now)) end(session);
       else found.push(session);
     }
     return found;
@@ -208,7 +208,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
       const oldest = orders
         .map((order) => order.oldestBut(writing))
         .filter((session) => session !== undefined);
-      const victim = oldest.find((session) => isOver(session, now)) ?? oldest[0];
+      const victim = oldest.find((session) => isExpired(session, now)) ?? oldest[0];
       if (!victim) return;
       end(victim);
     }
@@ -249,7 +249,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
     const now = clock();
     for (const [key, entry] of entries.shards[nextShard] as Map<Key, MemorySession | Marker>) {
       if (!("successor" in entry)) {
-        if (isOver(entry, now)) end(entry);
+        if (isExpired(entry, now)) end(entry);
       } else if (entry.until <= now) {
         forget(entry.successor, key);
       }

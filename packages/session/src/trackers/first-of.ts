@@ -3,15 +3,15 @@ import type { Id } from "../id-generator.ts";
 import type { Awaitable } from "../store.ts";
 import type { PresentedToken, Tracker } from "../tracker.ts";
 
-/** The tokens that one request brought, by tracker. */
-interface Brought {
+/** A token that a request brought, and the tracker that found it. */
+interface TokenFromTracker {
   readonly tracker: Tracker;
   readonly token: PresentedToken;
 }
 
-/** A request's tokens, and the one of them that was admitted last. */
-interface RecordSource {
-  readonly all: readonly Brought[];
+/** A request's tokens, and the id of the one that was admitted last. */
+interface RequestTokens {
+  readonly all: readonly TokenFromTracker[];
   admitted: Id | undefined;
 }
 
@@ -39,7 +39,7 @@ export function firstOf(...trackers: readonly Tracker[]): Tracker {
     throw new TypeError(`firstOf: argument ${stranger + 1} is no tracker: it has no get()`);
   }
 
-  const found = new WeakMap<ExtendableContext, RecordSource>();
+  const found = new WeakMap<ExtendableContext, RequestTokens>();
 
   const keep = (
     ctx: ExtendableContext,
