@@ -8,7 +8,8 @@ export interface ResponseContext {
 
 type HeaderValue = number | string | readonly string[];
 
-interface Connection {
+/** The state that a request keeps for the packages which use its response and its connection. */
+interface ConnectionState {
   before?: (() => Promise<void>)[];
   left?: true;
   kept?: Map<string, HeaderValue>;
@@ -29,9 +30,9 @@ interface Closable extends EventEmitter {
 /** Registered, not private: two copies of this package in one tree must share a connection. */
 const CONNECTION = Symbol.for("lanai.connection");
 
-type ContextWithConnection = ResponseContext & { [CONNECTION]?: Connection };
+type ContextWithConnection = ResponseContext & { [CONNECTION]?: ConnectionState };
 
-const connectionOf = (ctx: ContextWithConnection): Connection => (ctx[CONNECTION] ??= {});
+const connectionOf = (ctx: ContextWithConnection): ConnectionState => (ctx[CONNECTION] ??= {});
 
 /**
  * Registers what must happen before the response head, or the 101 of an upgrade, leaves.
@@ -197,7 +198,7 @@ function added(
 /** Puts kept headers back at the last moment, whoever sends the head and whatever was removed. */
 function changeAtHead(
   res: ServerResponse,
-  connection: Connection,
+  connection: ConnectionState,
   kept: ReadonlyMap<string, HeaderValue>,
 ): void {
   const original = res.writeHead as (...args: unknown[]) => ServerResponse;

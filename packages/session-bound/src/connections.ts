@@ -8,12 +8,12 @@ const CLOSE_CODE = 4403;
 const RETRY = [1_000, 5_000] as const;
 
 /** The part used here of the socket that `ctx.upgrade()` of `@lanai/websocket` resolves to. */
-interface LiveSocket {
+interface ClosableSocket {
   close(code: number, reason: string): void;
 }
 
 /** The part used here of the stream that `ctx.sse()` of `@lanai/sse` resolves to. */
-interface LiveStream {
+interface EndableStream {
   end(options: { readonly retry: number }): void;
 }
 
@@ -31,7 +31,7 @@ type Method = (...args: unknown[]) => Promise<unknown>;
  * Ends the connection of a request in time, if the request makes it a live one: a WebSocket, an event
  * stream, or any other response that is still open when the request's middlewares are done.
  */
-export class Connection {
+export class LiveConnection {
   readonly #ctx: ExtendableContext;
   readonly #terms: ConnectionTerms;
   #lease: Lease | undefined;
@@ -39,11 +39,11 @@ export class Connection {
   constructor(ctx: ExtendableContext, terms: ConnectionTerms) {
     this.#ctx = ctx;
     this.#terms = terms;
-    this.#observe("upgrade", (made) => (made as LiveSocket).close(CLOSE_CODE, "bound"));
+    this.#observe("upgrade", (made) => (made as ClosableSocket).close(CLOSE_CODE, "bound"));
     this.#observe("sse", (made) => {
       const [least, most] = RETRY;
       const retry = least + Math.round(Math.random() * (most - least));
-      (made as LiveStream).end({ retry });
+      (made as EndableStream).end({ retry });
     });
   }
 

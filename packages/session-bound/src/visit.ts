@@ -12,7 +12,7 @@ import {
   readOffer,
 } from "./binding.ts";
 import type { BoundCookie } from "./bound-cookie.ts";
-import { Connection } from "./connections.ts";
+import { LiveConnection } from "./connections.ts";
 import { refusal } from "./errors.ts";
 import { events } from "./events.ts";
 import { bondOf, type Extendable } from "./listeners.ts";
@@ -36,7 +36,7 @@ export class Visit {
   readonly #ctx: ExtendableContext;
   readonly #settings: BoundSettings;
   readonly #cookie: BoundCookie;
-  #connection: Connection | undefined;
+  #connection: LiveConnection | undefined;
 
   constructor(
     ctx: ExtendableContext,
@@ -88,7 +88,7 @@ export class Visit {
   /** Ends the live connection that the request may become when its proof is too old. */
   #limit(until: number): void {
     const { grace, clock } = this.#settings;
-    this.#connection ??= new Connection(this.#ctx, {
+    this.#connection ??= new LiveConnection(this.#ctx, {
       until: until + grace,
       clock,
       ended: () => this.report("ended", "proof-too-old"),

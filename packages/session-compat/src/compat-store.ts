@@ -22,11 +22,11 @@ import {
 } from "@lanai/session/store";
 import {
   type Entry,
+  type EntryJson,
   isMarker,
   isTombstone,
   type Living,
   readEntry,
-  type Written,
   writeEntry,
 } from "./entry.ts";
 import { Turns } from "./turns.ts";
@@ -61,7 +61,7 @@ export interface CompatStoreOptions {
 export interface Backing {
   get(key: Key): Promise<unknown>;
   /** Keeps it for at least `ttl` milliseconds. */
-  set(key: Key, stored: { lanai: Written }, ttl: number): Promise<void>;
+  set(key: Key, stored: { lanai: EntryJson }, ttl: number): Promise<void>;
   destroy(key: Key): Promise<void>;
 }
 

@@ -33,7 +33,7 @@ export const isTombstone = (entry: Entry): entry is Tombstone => "ended" in entr
  * The value that the wrapped store is given: plain JSON, in which no text of a visitor is a
  * property's name.
  */
-export interface Written {
+export interface EntryJson {
   readonly version: 1;
   readonly successor?: Key;
   readonly until?: number;
@@ -56,7 +56,7 @@ const VERSION = 1;
 
 const finite = (duration: number) => (duration === Infinity ? null : duration);
 
-export function writeEntry(entry: Entry): Written {
+export function writeEntry(entry: Entry): EntryJson {
   if (isMarker(entry)) return { version: VERSION, ...entry };
   if (isTombstone(entry)) {
     const { operation, ended, until } = entry;
@@ -77,7 +77,7 @@ export function writeEntry(entry: Entry): Written {
 
 /** `undefined` for what another program, or another version of this one, has left there. */
 export function readEntry(stored: unknown): Entry | undefined {
-  const written = (stored as { lanai?: Written } | null | undefined)?.lanai;
+  const written = (stored as { lanai?: EntryJson } | null | undefined)?.lanai;
   if (written?.version !== VERSION) return undefined;
   if (written.successor !== undefined) {
     const { successor, until = 0, barred = false } = written;

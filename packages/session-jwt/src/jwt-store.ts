@@ -48,7 +48,7 @@ export interface JwtStore extends Store {
 }
 
 /** A record in JSON. Entries are pairs: no name of one means anything there. */
-interface Written extends Omit<SessionRecord, "values" | "owners"> {
+interface RecordJson extends Omit<SessionRecord, "values" | "owners"> {
   readonly owners: readonly string[];
   readonly values: readonly (readonly [string, string])[];
 }
@@ -56,7 +56,7 @@ interface Written extends Omit<SessionRecord, "values" | "owners"> {
 interface DataClaims extends Claims {
   /** Gives a renewed session another token even if nothing else in it is new. */
   readonly jti: string;
-  readonly session: Written;
+  readonly session: RecordJson;
 }
 
 const TYP = "sess-data+jwt";
@@ -173,7 +173,7 @@ const isText = (value: unknown): boolean =>
 function isData({ session }: Record<string, unknown>): boolean {
   if (typeof session !== "object" || session === null) return false;
   const { publicId, createdAt, startedAt, seenAt, idle, absolute, owners, values, ...others } =
-    session as Record<keyof Written, unknown>;
+    session as Record<keyof RecordJson, unknown>;
   return (
     Object.keys(others).length === 0 &&
     isString(publicId) &&

@@ -59,7 +59,7 @@ interface PointerClaims extends Claims {
 }
 
 /** A token that a request brought, and what its client is to have in its place. */
-interface Brought {
+interface CheckedToken {
   readonly text: string;
   readonly id: Id;
   readonly gen: number;
@@ -127,8 +127,8 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
   const { expiresIn = 15 * MINUTE, grace = DAY, overlap = 10_000 } = options;
   const terms = { typ: TYP, issuer, audience, maxBytes: MAX_BYTES };
   /** For `admit`: what became of a token. For `set`: the one that the request itself brought. */
-  const tokens = new WeakMap<PresentedToken, Brought>();
-  const brought = new WeakMap<ExtendableContext, readonly Brought[]>();
+  const tokens = new WeakMap<PresentedToken, CheckedToken>();
+  const brought = new WeakMap<ExtendableContext, readonly CheckedToken[]>();
 
   const read = (ctx: ExtendableContext, text: string, keys: KeySet): PresentedToken => {
     const { claims, refused } = openToken<PointerClaims>(text, terms, keys, isPointer);
@@ -203,7 +203,7 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
     admit(_ctx, tracked, record, { now, carriesData }) {
       const token = tokens.get(tracked);
       if (!token) return { status: "accept" };
-      const admit = (answer: Brought["answer"], change?: Generation): Admission => {
+      const admit = (answer: CheckedToken["answer"], change?: Generation): Admission => {
         token.answer = answer;
         return {
           status: "accept",

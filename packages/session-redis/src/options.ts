@@ -1,6 +1,6 @@
 import { checkOptions, integer, type Rules, text } from "@lanai/connection/options";
+import type { RedisClient } from "./bounded-client.ts";
 import { checkClient } from "./client-options.ts";
-import type { RedisClient } from "./connection.ts";
 import { AT_ONCE } from "./turns.ts";
 
 /** Options of `redisStore`. */

@@ -8,14 +8,14 @@ import {
   type PageOptions,
   type SessionRecord,
 } from "@lanai/session/store";
-import type { Connection } from "./connection.ts";
+import type { BoundedClient } from "./bounded-client.ts";
 import { COUNT } from "./read-scripts.ts";
 import { BEGINNING, type Position, Scan } from "./scan.ts";
 import { inTurns, isTexts, partsOf } from "./turns.ts";
 
 /** The parts of the store that the steps through all sessions use. */
 interface Parts {
-  readonly connection: Connection;
+  readonly client: BoundedClient;
   readonly prefix: string;
   findAll(
     names: readonly string[],
@@ -40,8 +40,8 @@ interface Pages {
 }
 
 /** The calls that go through all sessions, a step at a time. */
-export function pagesOf({ connection, prefix, findAll, once, end }: Parts): Pages {
-  const scan = new Scan(connection, prefix);
+export function pagesOf({ client, prefix, findAll, once, end }: Parts): Pages {
+  const scan = new Scan(client, prefix);
 
   /** Begins a walk through all keys, or goes on with one. */
   const walkFrom = async (walk: Walk | undefined): Promise<Walk> => {
@@ -57,10 +57,10 @@ export function pagesOf({ connection, prefix, findAll, once, end }: Parts): Page
   return {
     async count(cursor) {
       const { names, next } = await scan.step(positionIn(cursor), COUNTED_AT_ONCE);
-      const parts = partsOf(names, connection.isCluster ? 1 : COUNTED_AT_ONCE);
+      const parts = partsOf(names, client.isCluster ? 1 : COUNTED_AT_ONCE);
       const counts = await inTurns(parts, async (part) => {
         const keys = part.map((name) => prefix + name);
-        return Number(await connection.run(COUNT, keys));
+        return Number(await client.run(COUNT, keys));
       });
       const count = counts.reduce((sum, it) => sum + it, 0);
       return { count, ...(next && { next: cursorOf(next) }) };

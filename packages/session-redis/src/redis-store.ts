@@ -15,7 +15,7 @@ import {
   undamaged,
 } from "@lanai/session/store";
 import { Batch } from "./batch.ts";
-import { Connection, type RedisClient, withoutSecrets } from "./connection.ts";
+import { BoundedClient, type RedisClient, withoutSecrets } from "./bounded-client.ts";
 import { checkArguments, type RedisStoreOptions } from "./options.ts";
 import { pagesOf } from "./pages.ts";
 import { isPlace, type Place, readPlaces, textOf } from "./places.ts";
@@ -56,11 +56,11 @@ const NOT_FOUND = { record: undefined, isMoved: false };
 export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}): RedisStore {
   checkArguments(redis, options);
   const { prefix = "lanai:", maxWaiting = 10_000 } = options;
-  const connection = new Connection(redis, maxWaiting);
+  const client = new BoundedClient(redis, maxWaiting);
 
-  const run: Connection["run"] = async (...call) => {
+  const run: BoundedClient["run"] = async (...call) => {
     try {
-      return await connection.run(...call);
+      return await client.run(...call);
     } catch (error) {
       throw failure(error);
     }
@@ -76,16 +76,16 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
     name: string,
     args: readonly string[],
     { operation, renewTo, limitOwner }: Pick<Change, "operation" | "renewTo" | "limitOwner">,
-  ): Promise<Written> => {
+  ): Promise<WriteReply> => {
     const keys = [prefix + name];
     if (renewTo !== undefined) keys.push(prefix + nameOf(renewTo));
-    let enlisted = connection.isCluster ? "" : "here";
+    let enlisted = client.isCluster ? "" : "here";
     let place: Place | undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const reply = (await run(WRITE, keys, name, enlisted, ...args).catch((error) => {
         if (limitOwner) tellLate(limitOwner, operation);
         throw error;
-      })) as Written | Unwritten;
+      })) as WriteReply | NoWriteReply;
       if (reply[0] !== "enlist") {
         if (place) giveBack(place);
         if (reply[0] === "taken") throw keyTaken();
@@ -156,14 +156,14 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
 
   /** Asks what a sign-in has ended whose answer didn't come. */
   const tellLate = (limitOwner: OwnerLimit, operation: string): void => {
-    const ask = () => connection.run(ENDED, [`${prefix}ended:${operation}`]);
+    const ask = () => client.run(ENDED, [`${prefix}ended:${operation}`]);
     const asking = ask().catch(() => tryAgain(ask));
     void asking.then((json) => tell(limitOwner, json as string | null | undefined));
   };
 
   /** Gives a place back without waiting: one that isn't given back counts for as long as any. */
   const giveBack = (place: Place): void => {
-    connection.run(FORGET, [listOf(place.owner)], textOf(place)).catch(() => {});
+    client.run(FORGET, [listOf(place.owner)], textOf(place)).catch(() => {});
   };
 
   /** The names of an owner's sessions; some may have ended, or have another owner by now. */
@@ -180,7 +180,7 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
 
   const loadAll = async (names: readonly string[]): Promise<readonly Answer[]> => {
     const keys = names.map((name) => prefix + name);
-    return answersOf(await connection.run(LOAD, keys, ...names));
+    return answersOf(await client.run(LOAD, keys, ...names));
   };
 
   const loadOne = async (name: string) => (await loadAll([name]))[0] as Answer;
@@ -188,7 +188,7 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
 
   const find = async (name: string) => {
     // One command reaches one slot of a cluster: there the sessions are asked for one by one.
-    return found(connection.isCluster ? await loadOne(name) : await loads.get(name));
+    return found(client.isCluster ? await loadOne(name) : await loads.get(name));
   };
 
   const found = ({ fields, now }: Answer) => {
@@ -203,7 +203,7 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
           answersOf(await run(LOAD_SOME, keys, ...part, ...entries))
       : async (keys: readonly string[], part: readonly string[]) =>
           answersOf(await run(LOAD, keys, ...part));
-    const parts = partsOf(names, connection.isCluster ? 1 : IN_ONE);
+    const parts = partsOf(names, client.isCluster ? 1 : IN_ONE);
     const answers = await inTurns(parts, (part) =>
       load(
         part.map((name) => prefix + name),
@@ -242,7 +242,7 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
     const ended = { publicId, owners: ownersIn(owned) };
     // Only tidiness: the lists are asked for the living, and forget by themselves in time.
     for (const one of ended.owners) {
-      connection.run(FORGET, [listOf(one)], tagOf(name) + publicId).catch(() => {});
+      client.run(FORGET, [listOf(one)], tagOf(name) + publicId).catch(() => {});
     }
     return ended;
   };
@@ -324,11 +324,11 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
     destroyAll: (owner, { except, operation } = {}) =>
       endAll(owner, (publicId) => publicId !== except, operation),
 
-    ...pagesOf({ connection, prefix, findAll, once, end }),
+    ...pagesOf({ client, prefix, findAll, once, end }),
   };
 }
 
-function resultOf([status, detail, old]: Written): CommitResult {
+function resultOf([status, detail, old]: WriteReply): CommitResult {
   switch (status) {
     case "saved":
       return { status, key: keyOf(detail), ...(old && { renewed: true }) };
@@ -348,12 +348,12 @@ interface Answer {
  * The result of a write: with `saved` the key, whether it is an old one, and the ended sessions, as
  * JSON.
  */
-type Written =
+type WriteReply =
   | readonly ["saved", string, "renewed" | "", string?]
   | readonly ["conflict", string[], undefined?]
   | readonly ["gone" | "renewed", undefined?, undefined?];
 
-type Unwritten =
+type NoWriteReply =
   | readonly ["taken"]
   | readonly ["full"]
   | readonly ["damaged"]

@@ -1,4 +1,4 @@
-import type { Connection } from "./connection.ts";
+import type { BoundedClient } from "./bounded-client.ts";
 import { NAME } from "./read-scripts.ts";
 
 /** The position from which a walk through all keys continues. */
@@ -18,38 +18,38 @@ export interface Step {
 
 /** Walks through the keys of sessions, by `SCAN` on each server, which blocks nobody. */
 export class Scan {
-  readonly #connection: Connection;
+  readonly #client: BoundedClient;
   readonly #prefix: string;
   /** The store's prefix behind that of the client. */
   #fullPrefix: Promise<string> | undefined;
 
-  constructor(connection: Connection, prefix: string) {
-    this.#connection = connection;
+  constructor(client: BoundedClient, prefix: string) {
+    this.#client = client;
     this.#prefix = prefix;
   }
 
   /** The servers as they are now, as a text: positions hold only as long as it stays. */
   get servers(): string {
-    return this.#connection.nodes.map(([name]) => name).join();
+    return this.#client.nodes.map(([name]) => name).join();
   }
 
   /** The time on each server. */
   async times(): Promise<number[]> {
-    const { nodes } = this.#connection;
+    const { nodes } = this.#client;
     const times = nodes.map(async ([, node]) => {
-      const time = (await this.#connection.sendTo(node, "TIME")) as readonly (string | number)[];
+      const time = (await this.#client.sendTo(node, "TIME")) as readonly (string | number)[];
       return Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000);
     });
     return Promise.all(times);
   }
 
   async step({ node, cursor }: Position, count: number): Promise<Step> {
-    const { nodes } = this.#connection;
+    const { nodes } = this.#client;
     const [, server] = nodes[node] ?? [];
     if (server === undefined) return { names: [], next: undefined };
     const prefix = await this.#findPrefix();
     const pattern = `${prefix.replaceAll(/[*?[\]\\^]/g, "\\$&")}{??}.*`;
-    const reply = await this.#connection.sendTo(
+    const reply = await this.#client.sendTo(
       server,
       ...(["SCAN", cursor, "MATCH", pattern, "COUNT", `${count}`] as const),
     );
@@ -64,7 +64,7 @@ export class Scan {
   }
 
   #findPrefix(): Promise<string> {
-    this.#fullPrefix ??= this.#connection.run(NAME, [this.#prefix]) as Promise<string>;
+    this.#fullPrefix ??= this.#client.run(NAME, [this.#prefix]) as Promise<string>;
     this.#fullPrefix.catch(() => {
       this.#fullPrefix = undefined;
     });

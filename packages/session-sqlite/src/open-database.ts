@@ -3,11 +3,11 @@ import { resolve } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { SessionError } from "@lanai/session/store";
+import { checkpoint, type DiskRoom, diskRoomOf, isFull, NO_DISK_ROOM } from "./disk-room.ts";
 import { type FileGuard, fileGuard, NO_GUARD } from "./file-guard.ts";
 import { isLocked } from "./lock-queue.ts";
 import { nodeSqlite } from "./node-sqlite.ts";
 import { NO_RESERVE, reserveBeside } from "./reserve.ts";
-import { checkpoint, isFull, NO_ROOM, type Room, roomOf } from "./room.ts";
 import { createSchema, type Queries, queriesOf } from "./schema.ts";
 import { transaction } from "./transaction.ts";
 
@@ -17,7 +17,7 @@ export interface Opened {
   readonly database: DatabaseSync;
   readonly statements: Readonly<Record<keyof Queries, StatementSync>>;
   readonly guard: FileGuard;
-  readonly room: Room;
+  readonly room: DiskRoom;
   /** Closes what was opened here, and nothing else. Calling it twice is harmless. */
   close(): void;
 }
@@ -45,7 +45,7 @@ export function openDatabase(target: Target, table: string, patience: number): O
     const prepareTables = () =>
       patiently(patience, () => {
         transaction(opened, () => createSchema(opened, table));
-        return reserve === NO_RESERVE ? NO_ROOM : roomOf(opened, reserve);
+        return reserve === NO_RESERVE ? NO_DISK_ROOM : diskRoomOf(opened, reserve);
       });
     const room = withRoom(prepareTables, () => {
       reserve.giveUp();
@@ -87,7 +87,7 @@ const hasLog = (database: DatabaseSync): boolean =>
   database.prepare("PRAGMA journal_mode").get()?.journal_mode === "wal";
 
 /** After a restart on a full disk there may be no room for the log. */
-function withRoom(work: () => Room, makeRoom: () => void): Room {
+function withRoom(work: () => DiskRoom, makeRoom: () => void): DiskRoom {
   try {
     return work();
   } catch (error) {

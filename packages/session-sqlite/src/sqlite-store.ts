@@ -20,10 +20,10 @@ import {
   undamaged,
   withEntries,
 } from "@lanai/session/store";
+import { isFull } from "./disk-room.ts";
 import { LockQueue } from "./lock-queue.ts";
 import { openDatabase } from "./open-database.ts";
 import { type SqliteStoreOptions, validate } from "./options.ts";
-import { isFull } from "./room.ts";
 import { type EndedRow, type Row, readTexts, recordOf, writeEntries, writeTexts } from "./row.ts";
 import { refuseForeignTransaction, transaction } from "./transaction.ts";
 

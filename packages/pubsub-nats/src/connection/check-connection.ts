@@ -3,7 +3,7 @@ import type { ConnectionOptions, NatsConnection } from "@nats-io/transport-node"
 import { unavailable } from "../errors.ts";
 
 /** A connection with the options that were given to `connect`: the client keeps them. */
-type Connection = NatsConnection & { readonly options?: ConnectionOptions };
+type NatsWithOptions = NatsConnection & { readonly options?: ConnectionOptions };
 
 /**
  * Checks what the app has connected, and with which options: those under which a promise can't hold
@@ -16,7 +16,7 @@ export function checkConnection(
   connection: NatsConnection,
   { inboxPrefix }: { readonly inboxPrefix?: string },
 ): { readonly inboxPrefix: string } {
-  const { publish, subscribe, status, options } = (connection ?? {}) as Partial<Connection>;
+  const { publish, subscribe, status, options } = (connection ?? {}) as Partial<NatsWithOptions>;
   if (![publish, subscribe, status].every((method) => typeof method === "function")) {
     throw new TypeError(
       "natsPubSub: the first argument must be a connection: await connect({ servers, " +

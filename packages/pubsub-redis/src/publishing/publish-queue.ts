@@ -41,7 +41,7 @@ export interface QueueTotals {
   batches: number;
 }
 
-export interface QueueOptions {
+export interface PublishQueueOptions {
   readonly send: Send;
   readonly totals: QueueTotals;
   /**
@@ -72,7 +72,7 @@ const REMEMBERED = 300_000;
  * and Redis needs to remember no more than the number of the last.
  */
 export class PublishQueue {
-  readonly #options: QueueOptions;
+  readonly #options: PublishQueueOptions;
   #waiting: Outgoing[] = [];
   #underWay: readonly Outgoing[] = [];
   #running: Promise<void> | undefined;
@@ -82,7 +82,7 @@ export class PublishQueue {
   /** The number of attempts in a row that sent nothing because the streams had changed. */
   #unsent = 0;
 
-  constructor(options: QueueOptions) {
+  constructor(options: PublishQueueOptions) {
     this.#options = options;
   }
 

@@ -15,7 +15,7 @@ export function isFull(error: unknown): boolean {
 }
 
 /** The measures that allow sessions to be ended on a full disk. */
-export interface Room {
+export interface DiskRoom {
   /**
    * Called in a transaction that may need more room than there was: refuses it while the reserve is given
    * up, because what that freed is for ending sessions. If there is room again, the reserve is restored.
@@ -32,7 +32,7 @@ export interface Room {
 }
 
 /** For a database in memory, or one of the app's. */
-export const NO_ROOM: Room = {
+export const NO_DISK_ROOM: DiskRoom = {
   forGrowth() {},
   forEnding() {},
   giveUp() {},
@@ -49,7 +49,7 @@ const SCHEMA = `CREATE TABLE IF NOT EXISTS lanai_reserve (
   log_pages INTEGER NOT NULL
 ) STRICT`;
 
-export function roomOf(database: DatabaseSync, reserve: Reserve): Room {
+export function diskRoomOf(database: DatabaseSync, reserve: Reserve): DiskRoom {
   database.exec(SCHEMA);
   const getPages = database.prepare("SELECT log_pages FROM lanai_reserve");
   const setPages = database.prepare("INSERT OR REPLACE INTO lanai_reserve VALUES (1, ?)");

@@ -18,7 +18,7 @@ export interface RedisNode {
 }
 
 /** The app's client, with replies that wait bounded in number and errors that hold no secret. */
-export class Connection {
+export class BoundedClient {
   readonly isCluster: boolean;
   readonly #redis: RedisClient;
   readonly #maxWaiting: number;
