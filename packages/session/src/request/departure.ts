@@ -23,7 +23,7 @@ export interface Passenger {
  * The response's side of a session: before the head leaves, the session is saved, and its id is sent
  * or cleared. The save runs once: `open` before it, `closing` while it runs, `closed` after it.
  *
- * What a request can do ends in this order:
+ * The things that a request can do end in this order:
  *
  * 1. setting values, when the last call of the store has left with all that was set (`isTooLateToSet`);
  * 2. storing anything, when the save is done or somebody has begun to send the head (`isClosed`);
