@@ -12,6 +12,8 @@ export default defineConfig({
     hookTimeout: 900_000,
     teardownTimeout: 60_000,
     expect: { poll: { timeout: 60_000 } },
+    // Those that run at once in a file wait most of the time.
+    maxConcurrency: 20,
     // One more than there are cores: a file that waits for a server leaves its core to another.
     maxWorkers: availableParallelism() + 1,
     // Projects start in the order of their names: the long files, which wait for servers, come first,

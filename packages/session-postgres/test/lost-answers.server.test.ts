@@ -2,7 +2,7 @@ import type { Pool } from "pg";
 import { afterAll, beforeAll } from "vitest";
 import { isLong } from "../../../scripts/testing/chance.ts";
 import { startCuttingProxy } from "../../../scripts/testing/cutting-proxy.ts";
-import { lostAnswers } from "../../session/test/lost-answers.ts";
+import { CLIENT_TIMEOUT, lostAnswers } from "../../session/test/lost-answers.ts";
 import { type Database, newTable, quietStore, startDatabase } from "./database.ts";
 
 const table = newTable();
@@ -21,7 +21,9 @@ afterAll(async () => {
   await database?.[Symbol.asyncDispose]();
 });
 
-for (const query_timeout of isLong ? [undefined, 50, 100] : [undefined, 100]) {
+const timeouts = [undefined, CLIENT_TIMEOUT, ...(isLong ? [CLIENT_TIMEOUT / 2] : [])];
+
+for (const query_timeout of timeouts) {
   lostAnswers({
     name: `PostgreSQL, query_timeout ${query_timeout}`,
     startProxy: () => startCuttingProxy({ target: database.server.port, isCommand }),

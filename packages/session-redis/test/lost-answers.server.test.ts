@@ -5,7 +5,7 @@ import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts
 import { isLong } from "../../../scripts/testing/chance.ts";
 import { startCuttingProxy } from "../../../scripts/testing/cutting-proxy.ts";
 import { until } from "../../../scripts/testing/until.ts";
-import { lostAnswers } from "../../session/test/lost-answers.ts";
+import { CLIENT_TIMEOUT, lostAnswers } from "../../session/test/lost-answers.ts";
 import { newKey, record } from "./records.ts";
 
 let server: RedisServer;
@@ -20,7 +20,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const timeouts = isLong ? [undefined, 50, 100] : [undefined, 100];
+const timeouts = [undefined, CLIENT_TIMEOUT, ...(isLong ? [CLIENT_TIMEOUT / 2] : [])];
 const retries = isLong ? [0, 1, 20, null] : [0, 1];
 
 for (const commandTimeout of timeouts) {
