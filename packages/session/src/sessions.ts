@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import { randomBytes } from "node:crypto";
 import type { ExtendableContext, Next } from "koa";
 import { SessionError } from "./errors.ts";
@@ -9,8 +8,9 @@ import { AllSessions } from "./manager/all-sessions.ts";
 import { callsWithin, isPromise } from "./manager/call-store.ts";
 import { Ends, type SessionEnd } from "./manager/ends.ts";
 import { Mount } from "./manager/mount.ts";
+import { OwnEnds } from "./manager/own-ends.ts";
 import { OwnedSessions, type SessionOwner, type SessionSummary } from "./manager/owned-sessions.ts";
-import type { Endable, SessionSettings } from "./manager/settings.ts";
+import type { SessionSettings } from "./manager/settings.ts";
 import { limitsOwners, type SessionsOptions, validate } from "./options.ts";
 import { openSession } from "./request/recognition.ts";
 import { RequestSession } from "./request/request-session.ts";
@@ -134,11 +134,8 @@ export function createSessions<Data = SessionData>(
   const { load = "eager", property = "session", storeTimeout = 2_000 } = options;
   const store = options.store ?? defaultStore();
   const mount = new Mount(property);
-  /**
-   * The request in which a call is made, so that one that ends its own session notices. Whatever is
-   * begun in a request keeps its scope alive, such as a timer, so that the scope lets go of the request.
-   */
-  const scope = new AsyncLocalStorage<{ request: Endable | undefined }>();
+  const ownEnds = new OwnEnds();
+  const { onEnded } = ownEnds;
 
   const operation = operations();
   const calls = callsWithin(store, storeTimeout, (error) =>
@@ -173,26 +170,10 @@ export function createSessions<Data = SessionData>(
     ...calls,
     operation,
     ends,
-    enterScope(request) {
-      if (scope.getStore()?.request === request) return;
-      const running: { request: Endable | undefined } = { request };
-      scope.enterWith(running);
-      request.whenClosed(() => {
-        running.request = undefined;
-      });
-    },
+    ownEnds,
   };
 
   const sessionOf = (request: RequestSession) => request.session as unknown as Session<Data>;
-  const onEnded = (publicId: string) => scope.getStore()?.request?.wasEnded(publicId);
-  const runIn = async (request: RequestSession, next: Next): Promise<void> => {
-    const running: { request: RequestSession | undefined } = { request };
-    try {
-      await scope.run(running, next);
-    } finally {
-      running.request = undefined;
-    }
-  };
   const owned = new OwnedSessions({ store, callStore, operation, ends, onEnded });
   const everyone = new AllSessions({ store, callStore, operation, ends, onEnded });
 
@@ -213,7 +194,7 @@ export function createSessions<Data = SessionData>(
         if (isPromise(loading)) await loading;
       }
       try {
-        await (load === "lazy" || request.isOwned ? runIn(request, next) : next());
+        await (load === "lazy" || request.isOwned ? ownEnds.run(request, next) : next());
       } catch (error) {
         await finishFailed(request, ctx, error);
         throw error;
@@ -274,7 +255,9 @@ export function createSessions<Data = SessionData>(
     labelDevice: (of, publicId, label) => owned.label(of, publicId, label),
     destroyByPublicId: (of, publicId) => owned.destroyByPublicId(of, publicId),
     destroyAll: (of: SessionOwner | { everyone: true }, { except }: { except?: string } = {}) =>
-      "everyone" in of ? everyone.destroy() : owned.destroyAll(of, except),
+      "everyone" in of
+        ? ownEnds.endEveryone(() => everyone.destroy())
+        : owned.destroyAll(of, except),
     count: () => everyone.count(),
     all: () => everyone.list(),
     onEnd: (listener) => ends.listen(listener),

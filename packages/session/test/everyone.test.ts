@@ -1,6 +1,7 @@
 import { createSessions, memoryStore } from "@lanai/session";
 import type { IndexedStore, PagedStore } from "@lanai/session/store";
 import { expect, test } from "vitest";
+import { endsItsOwnSession } from "./own-end.ts";
 import { steeredStore } from "./steered-store.ts";
 
 async function crowd(size: number) {
@@ -73,3 +74,5 @@ test("a store that can't go through its sessions says so", async () => {
   const all: IndexedStore & PagedStore = memoryStore();
   expect(await createSessions({ store: all }).count()).toBe(0);
 });
+
+endsItsOwnSession({ name: "memory", open: memoryStore });

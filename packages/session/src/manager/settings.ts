@@ -21,16 +21,4 @@ export interface SessionSettings extends Access, Timeouts {
   /** `undefined` for a store without an index, which can't list devices. */
   readonly devices: DevicesOptions | undefined;
   readonly ends: Ends;
-  /**
-   * Has the request notice when something that it calls ends its session. Called as soon as an owner is
-   * added: a session without owners is found by nobody.
-   */
-  readonly enterScope: (request: Endable) => void;
-}
-
-/** A request, for calls that may end its session. */
-export interface Endable {
-  wasEnded(publicId: string): void;
-  /** Calls `fn` when nothing can be written to the session any more. */
-  whenClosed(fn: () => void): void;
 }

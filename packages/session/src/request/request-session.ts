@@ -291,7 +291,8 @@ export class RequestSession implements SessionImplementation {
 
   #own(owner: Owner): void {
     this.#draft.addOwner(owner);
-    if (this.#departure) this.settings.enterScope(this);
+    // From now on a call that names the owner finds the session, and may end it.
+    if (this.#departure) this.settings.ownEnds.enter(this);
   }
 
   whenTooLarge(giveWay: () => boolean): void {
@@ -345,12 +346,7 @@ export class RequestSession implements SessionImplementation {
 
   /** The app has ended this session through its manager, in this request: as after `destroy`. */
   wasEnded(publicId: string): void {
-    if (this.#request.publicId !== publicId || this.#departure === undefined) return;
-    this.#draft.clear();
-    this.#request.become(ANONYMOUS);
-    if (this.#departure.isClosed) return;
-    this.#departure.register();
-    this.#request.clearId();
+    this.#request.wasEnded(publicId);
   }
 
   whenClosed(fn: () => void): void {

@@ -139,7 +139,20 @@ export class RequestState {
 
   /** @throws {SessionError} `ERR_SESSION_NOT_LOADED` if the request's tokens have not been examined. */
   mustBeLoaded(): void {
-    if (this.#state.status === "unknown") throw notLoadedError(this.settings.property);
+    const state = this.#state;
+    if (state.status === "unknown") throw notLoadedError(this.settings.property);
+    if (state.status !== "live" || !this.settings.ownEnds.hasEnded(state.stored)) return;
+    this.wasEnded(state.stored.publicId);
+  }
+
+  /** The app has ended a session through its manager, in this request: if its own, as after `destroy`. */
+  wasEnded(publicId: string): void {
+    if (this.publicId !== publicId || this.departure === undefined) return;
+    this.draft.clear();
+    this.become(ANONYMOUS);
+    if (this.departure.isClosed) return;
+    this.departure.register();
+    this.clearId();
   }
 
   /** @throws {SessionError} as `mustBeLoaded`, and `ERR_SESSION_DECODE` if the record can't be read. */

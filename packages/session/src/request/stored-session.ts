@@ -70,6 +70,8 @@ export class StoredSession {
   isTouchDue = false;
   /** Who acts by it, if its user doesn't. */
   impersonator: FoundImpersonator | undefined = undefined;
+  /** The number of calls for everyone that had begun before: none of them is known to have ended it. */
+  readonly loadedAfter: number;
   /** Private, as the key is, so that inspecting a context doesn't show it. */
   #id: Id | undefined;
   #key: Key;
@@ -86,6 +88,7 @@ export class StoredSession {
     this.#key = key;
     this.record = record;
     this.#ahead = ahead;
+    this.loadedAfter = access.ownEnds.begun;
   }
 
   /** `undefined` if somebody else has renewed the session: the client was sent another. */
