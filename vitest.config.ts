@@ -1,17 +1,13 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { patience } from "./scripts/testing/patience.ts";
 
 const SERVERS = "**/*.server.test.ts";
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["@lanai/source"] } },
   test: {
-    // Only for what hangs: on a busy machine anything else may take its time, and no test says for itself
-    // how long. What is waited for (`scripts/testing/until.ts`) fails before, with its reason.
-    testTimeout: 900_000,
-    hookTimeout: 900_000,
-    teardownTimeout: 60_000,
-    expect: { poll: { timeout: 60_000 } },
+    ...patience,
     // Those that run at once in a file wait most of the time.
     maxConcurrency: 20,
     // One more than there are cores: a file that waits for a server leaves its core to another.

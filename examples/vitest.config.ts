@@ -1,5 +1,6 @@
 import { basename, join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { patience } from "../scripts/testing/patience.ts";
 
 const reports = join(import.meta.dirname, "../node_modules/.cache/reports/examples");
 
@@ -8,8 +9,7 @@ const reports = join(import.meta.dirname, "../node_modules/.cache/reports/exampl
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    ...patience,
     reporters: [
       "default",
       ["json", { outputFile: join(reports, `${basename(process.cwd())}.json`) }],
