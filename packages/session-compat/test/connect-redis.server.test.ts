@@ -81,7 +81,7 @@ describe("connect-redis", () => {
 
 const site = () => {
   const store = fromExpressStore(new RedisStore({ client }));
-  const sessions = createSessions({ store, storeTimeout: 1_000 });
+  const sessions = createSessions({ store, storeTimeout: 3_000 });
   const app = new Koa();
   app.silent = true;
   app.use(sessions.middleware());

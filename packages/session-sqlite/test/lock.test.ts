@@ -179,7 +179,7 @@ describe("while the app is in a transaction on the connection that it shares", (
 describe("opening", () => {
   test("waits for another process that holds the lock", async () => {
     await other.lock(50);
-    expect(opened(file).load(newKey())).toEqual({ status: "none" });
+    expect(opened(file, { busyTimeout: 60_000 }).load(newKey())).toEqual({ status: "none" });
   });
 
   test("fails if the lock is held for longer than busyTimeout", async () => {
