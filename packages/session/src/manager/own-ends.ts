@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
 /** A request, for calls that may end its session. */
-export interface Endable {
+interface Endable {
   wasEnded(publicId: string): void;
   /** Calls `fn` when nothing can be written to the session any more. */
   whenClosed(fn: () => void): void;

@@ -26,9 +26,13 @@ export function signedInUser(request: RequestState): string | undefined {
 }
 
 /** Returns who acts by the session of a request, or is about to. */
-export function impersonatorOf({ stored, admin, draft }: RequestState): Impersonator | undefined {
+export function impersonatorOf({
+  stored,
+  impersonatorSession,
+  draft,
+}: RequestState): Impersonator | undefined {
   if (stored) return stored.impersonator;
-  return admin && (draft.read(BEHIND, undefined) as Impersonator);
+  return impersonatorSession && (draft.read(BEHIND, undefined) as Impersonator);
 }
 
 /**
@@ -36,9 +40,9 @@ export function impersonatorOf({ stored, admin, draft }: RequestState): Imperson
  * their session began to run, which these alone begin anew.
  */
 export function authenticatedAt(request: RequestState, now: number): number | undefined {
-  const { stored, admin, draft, record } = request;
+  const { stored, impersonatorSession, draft, record } = request;
   if (stored?.impersonator) return stored.impersonator.authenticatedAt;
-  if (admin) return admin.record.startedAt;
+  if (impersonatorSession) return impersonatorSession.record.startedAt;
   const isPending = draft.renewal === "login" || draft.renewal === "reauthenticate";
   return isPending ? now : record?.startedAt;
 }
@@ -60,17 +64,17 @@ export function beginImpersonation(
   const timeout = impersonationTimeout(options, absoluteTimeout);
   mustBeIndexed(store);
   if (impersonatorOf(request)) throw impersonatedError();
-  const admin = draft.read(USER, request.record);
-  if (typeof admin !== "string") throw signInFirst(request);
+  const ownId = draft.read(USER, request.record);
+  if (typeof ownId !== "string") throw signInFirst(request);
   if (stored === undefined || draft.renewal !== undefined) {
     throw new TypeError(
       "impersonate(userId): this request has signed in or renewed the id: await session.commit() first",
     );
   }
   request.become(ANONYMOUS);
-  request.admin = stored;
+  request.impersonatorSession = stored;
   const { publicId, key } = stored;
-  draft.set(BEHIND, { userId: admin, publicId, key });
+  draft.set(BEHIND, { userId: ownId, publicId, key });
   draft.set(USER, userId);
   draft.addOwner(userOwner(userId));
   draft.addOwner(actingOwner);
@@ -82,10 +86,10 @@ export function beginImpersonation(
  * Drops the session that the request was about to begin: its session is the one that it came with.
  */
 export function forgetImpersonation(request: RequestState): void {
-  const { admin } = request;
-  if (admin === undefined) return;
-  request.admin = undefined;
-  request.become({ status: "live", stored: admin });
+  const { impersonatorSession } = request;
+  if (impersonatorSession === undefined) return;
+  request.impersonatorSession = undefined;
+  request.become({ status: "live", stored: impersonatorSession });
 }
 
 /** @returns Whether the request goes on with the session of the impersonator. */

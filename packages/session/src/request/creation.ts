@@ -111,7 +111,11 @@ export class Creation {
       throw error;
     }
     this.#plan = undefined;
-    if (this.#request.admin && !(await this.#bind(stored, this.#request.admin))) return true;
+    if (
+      this.#request.impersonatorSession &&
+      !(await this.#bind(stored, this.#request.impersonatorSession))
+    )
+      return true;
     this.#request.become({ status: "live", stored }, "created");
     if (!wasStored) draft.settle(sent, record);
     return wasStored;
@@ -123,16 +127,16 @@ export class Creation {
    *
    * @returns `false` if the impersonator's session has ended meanwhile.
    */
-  async #bind(stored: StoredSession, admin: StoredSession): Promise<boolean> {
+  async #bind(stored: StoredSession, impersonatorSession: StoredSession): Promise<boolean> {
     const { settings } = this.#request;
     let isBound = false;
     try {
-      isBound = await bind(settings, admin, stored.publicId);
+      isBound = await bind(settings, impersonatorSession, stored.publicId);
     } finally {
       if (!isBound) await Promise.resolve(stored.end().make(() => {})).catch(() => {});
     }
     if (isBound) stored.impersonator = await findImpersonator(settings, stored.record, undefined);
-    this.#request.admin = undefined;
+    this.#request.impersonatorSession = undefined;
     if (stored.impersonator) return true;
     this.#request.losesToEnd();
     return false;

@@ -128,17 +128,17 @@ async function touch(
  */
 export async function bind(
   { ends }: SessionSettings,
-  admin: StoredSession,
+  impersonatorSession: StoredSession,
   impersonated: string,
 ): Promise<boolean> {
-  const before = impersonatedBy(admin.publicId, admin.record.owners);
-  const { status } = await admin.commit({
+  const before = impersonatedBy(impersonatorSession.publicId, impersonatorSession.record.owners);
+  const { status } = await impersonatorSession.commit({
     touch: true,
     addOwners: new Set([actingOwner(impersonated)]),
     ...(before.length > 0 && { removeOwners: new Set(before.map(actingOwner)) }),
   });
   if (status !== "saved") return false;
-  for (const publicId of before) await ends.endImpersonated(publicId, admin.publicId);
+  for (const publicId of before) await ends.endImpersonated(publicId, impersonatorSession.publicId);
   return true;
 }
 

@@ -225,7 +225,7 @@ export class RequestSession implements SessionImplementation {
     this.#mustTakeChanges();
     checkUserId(userId);
     const methods = methodsOf("login(userId, options)", options);
-    if (this.#request.admin) throw impersonatedError();
+    if (this.#request.impersonatorSession) throw impersonatedError();
     const before = signedInUser(this.#request);
     const isOther = before !== userId || this.impersonator;
     if (isOther && (before !== undefined || this.#request.rivals.length > 0)) {

@@ -50,7 +50,7 @@ export class RequestState {
   readonly ctx: ExtendableContext | undefined;
   readonly departure: Departure | undefined;
   /** The session of whoever begins to act for another user, until that is stored. */
-  admin: StoredSession | undefined = undefined;
+  impersonatorSession: StoredSession | undefined = undefined;
   #state: State;
   #hasReportedDrop = false;
   #newPublicId: string | undefined = undefined;

@@ -23,7 +23,7 @@ export class UserLimit {
     const { draft, settings } = this.#request;
     const { maxSessionsPerUser, ends } = settings;
     // Whoever acts for a user ends none of the user's own sessions.
-    if (this.#request.admin) return undefined;
+    if (this.#request.impersonatorSession) return undefined;
     const userId = draft.renewal === "login" ? draft.read(USER, undefined) : undefined;
     if (typeof userId !== "string" || maxSessionsPerUser === undefined) return undefined;
     const onEnded = reporter(ends, this.#reports);
