@@ -9,6 +9,7 @@ import { levels } from "../src/app.ts";
 
 async function serve(app: Koa): Promise<string> {
   const server = app.listen(0, "127.0.0.1");
+  server.keepAliveTimeout = 0;
   await once(server, "listening");
   onTestFinished(() => {
     server.close();

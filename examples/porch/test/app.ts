@@ -27,6 +27,7 @@ export async function startApp(): Promise<StartedApp> {
     if (ctx.path === "/fails") throw failure;
   });
   const server = app.listen(0, "127.0.0.1");
+  server.keepAliveTimeout = 0;
   await once(server, "listening");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {

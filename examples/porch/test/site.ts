@@ -17,6 +17,7 @@ export async function startSite() {
     if (ctx.path === "/unreachable") ctx.throw(503);
   });
   const server = app.listen(0, "127.0.0.1");
+  server.keepAliveTimeout = 0;
   await once(server, "listening");
   attachUpgrade(server, app);
   const sockets = new Set<Duplex>();

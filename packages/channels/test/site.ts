@@ -110,6 +110,7 @@ export async function startSite(backend: Backend, options: SiteOptions = {}) {
     ctx.body = "done";
   });
   const server = app.listen(at, "127.0.0.1");
+  server.keepAliveTimeout = 0;
   await once(server, "listening");
   const upgrades = attachUpgrade(server, app);
   const { port } = server.address() as AddressInfo;

@@ -83,6 +83,7 @@ export async function startSite(options: SiteOptions = {}): Promise<Site> {
     }
   });
   const server = app.listen(at ?? 0, "127.0.0.1");
+  server.keepAliveTimeout = 0;
   await once(server, "listening");
   const upgrades = attachUpgrade(server, app, upgrade);
   const { port } = server.address() as AddressInfo;

@@ -10,6 +10,8 @@ export interface Served extends AsyncDisposable {
 
 export async function serve(app: Koa): Promise<Served> {
   const server = app.listen(0, "127.0.0.1");
+  // A client that a busy machine holds up may use a connection again that has been idle for seconds.
+  server.keepAliveTimeout = 0;
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as AddressInfo;
   return {

@@ -68,6 +68,7 @@ app.use(async (ctx) => {
   } else ctx.body = "done";
 });
 const server = app.listen(port, "127.0.0.1");
+server.keepAliveTimeout = 0;
 await once(server, "listening");
 attachUpgrade(server, app, { closeTimeout: 300 });
 process.send?.("ready");

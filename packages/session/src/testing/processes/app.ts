@@ -73,6 +73,8 @@ async function run(options: AppOptions): Promise<void> {
   const server = app.listen(0, "127.0.0.1", () => {
     process.send?.((server.address() as AddressInfo).port);
   });
+  // A client that a busy machine holds up may use a connection again that has been idle for seconds.
+  server.keepAliveTimeout = 0;
 }
 
 const CALLS = [
