@@ -7,6 +7,7 @@ import { describe, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { until } from "../../../scripts/testing/until.ts";
 import { koaVersions } from "../../session/test/koa-versions.ts";
+import { keyOf } from "../../session/test/site.ts";
 import { Browser } from "./browser.ts";
 import { type Site, type SiteOptions, startSite as startSiteOf } from "./site.ts";
 
@@ -62,6 +63,37 @@ describe.each(koaVersions)("%s", (_version, App) => {
         expect(response.headers.getSetCookie().join()).toContain("cid=");
       },
     );
+
+    test.each(['""', "7"])("whose session holds the user %s is nobody's", async (user) => {
+      const store = memoryStore();
+      await using site = await startSite({ store });
+      const { headers, session } = await site.sessions.create({ userId: "ada" });
+      const set = new Map([["s:user", user]]);
+      store.commit(keyOf(session.id ?? ""), { operation: "foreign", set });
+      const browser = new Browser(site);
+      browser.keep(headers.cookie ?? "");
+      expect(await (await browser.get("/me")).json()).toMatchObject({ user: null });
+      const { listener } = await browser.open(site);
+      expect(listener).toMatchObject({ user: undefined, session: session.publicId });
+    });
+
+    test.each<[string, SiteOptions]>([
+      ["unsigned", {}],
+      ["signed", { keys: ["a key of the clients, of thirty-two bytes"] }],
+    ])("is known by its %s cookie behind any number of malformed ones", async (_name, options) => {
+      await using site = await startSite(options);
+      const browser = new Browser(site);
+      const first = await (await browser.get("/me")).json();
+      const mark = options.keys ? `.${"A".repeat(43)}` : ".x";
+      const bad = Array.from(
+        { length: 60 },
+        (_, n) => `cid=no-${n}; cid=${String(n).padEnd(43, "x")}${mark}`,
+      );
+      const headers = { cookie: `${bad.join("; ")}; ${browser.cookie}` };
+      const response = await new Browser(site).get("/me", { headers });
+      expect(await response.json()).toEqual(first);
+      expect(response.headers.getSetCookie()).toEqual([]);
+    });
 
     test.each([
       ["a value of another", (own: string) => `cid=planted; ${own}`],

@@ -14,7 +14,7 @@ import { JwtError } from "./errors.ts";
 import { events } from "./events.ts";
 import type { KeySet } from "./keys.ts";
 import { type JwtRefusal, refusals, refuse, told } from "./refusals.ts";
-import { type Claims, isInactive, kidOf, openToken, signToken } from "./token.ts";
+import { type Claims, hasForm, isInactive, kidOf, openToken, signToken } from "./token.ts";
 import { checkTokenOptions, type TokenOptions } from "./token-options.ts";
 
 /** Options of `jwtTracker`, whose token is a signed pointer to a session. */
@@ -81,8 +81,8 @@ interface Generation {
 const TYP = "sess+jwt";
 const ENTRY = "jwt:generation";
 const MAX_BYTES = 4096;
-/** More tokens of one request than these are not read. */
-const MAX_TOKENS = 3;
+/** The greatest number of times that one request asks for keys. */
+const MAX_KEY_CALLS = 3;
 const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 
@@ -145,6 +145,19 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
     return tracked;
   };
 
+  /** Asks again only for a `kid` that the keys which came last lack: a request may bring many tokens. */
+  const keysOfRequest = () => {
+    let known: KeySet | undefined;
+    let calls = 0;
+    return async (kid: string | undefined): Promise<KeySet> => {
+      const isKnown = kid === undefined || known?.byKid.has(kid) === true || calls >= MAX_KEY_CALLS;
+      if (known !== undefined && isKnown) return known;
+      calls += 1;
+      known = await source(kid);
+      return known;
+    };
+  };
+
   const issue = async (id: Id, record: SessionRecord | undefined, cid: string | undefined) => {
     const iat = Math.floor(clock() / 1000);
     const claims: PointerClaims = {
@@ -184,13 +197,12 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
       const carried = text === undefined ? await carrier.get(ctx) : [{ id: text }];
       const present = carried.filter(({ id }) => id !== "");
       if (present.length === 0) return [];
+      const keysFor = keysOfRequest();
       const all: PresentedToken[] = [];
-      for (const it of present.slice(0, MAX_TOKENS)) {
-        all.push(
-          it.id === undefined
-            ? { ...refusals.malformed, ...it }
-            : read(ctx, it.id, await source(kidOf(it.id, MAX_BYTES))),
-        );
+      for (const it of present) {
+        if (it.id === undefined) all.push({ ...refusals.malformed, ...it });
+        else if (!hasForm(it.id, MAX_BYTES)) all.push(refuse("malformed"));
+        else all.push(read(ctx, it.id, await keysFor(kidOf(it.id, MAX_BYTES))));
       }
       if (text === undefined)
         brought.set(

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { cookieTracker, headerTracker, sealedStore, type Tracker } from "@lanai/session";
-import { bearerTracker, type JwtRefusal, refusals } from "@lanai/session-jwt";
+import { bearerTracker, type JwtKey, type JwtRefusal, refusals } from "@lanai/session-jwt";
 import jsonwebtoken from "jsonwebtoken";
 import { describe, expect, test } from "vitest";
 import { listen } from "../../session/test/site.ts";
@@ -33,8 +33,8 @@ interface State {
   token(site: TokenSite): Promise<string | undefined>;
 }
 
-const signed = (claims: object) =>
-  jsonwebtoken.sign(claims, SECRET, { header: { alg: "HS256", kid: "1", typ: "sess+jwt" } });
+const signed = (claims: object, kid = "1") =>
+  jsonwebtoken.sign(claims, SECRET, { header: { alg: "HS256", kid, typ: "sess+jwt" } });
 const signIn = async (site: TokenSite) => (await site.visitor().signIn()).token ?? "";
 const later = (ms: number) => async (site: TokenSite) => {
   const token = await signIn(site);
@@ -202,6 +202,25 @@ describe("two tokens in one request", () => {
       ]);
     }
   });
+});
+
+test("S18: malformed and forged tokens before a good one take no place, and ask for keys three times", async () => {
+  for (const strict of [false, true]) {
+    const asked: (string | undefined)[] = [];
+    const keys = (kid?: string): readonly JwtKey[] => {
+      asked.push(kid);
+      return [{ kid: "1", alg: "HS256", key: SECRET }];
+    };
+    await using site = await tokenSite({ carrier: cookieTracker(), keys, strict });
+    const { headers } = await site.sessions.create({ userId: "ada" });
+    const good = headers.cookie ?? "";
+    const bad = ["2", "3", "4", "5"].map((kid) => `sid=${signed({ gen: 0 }, kid)}`);
+    for (let n = 10; n < 30; n++) bad.push(`sid=no-${n}`, `${good.slice(0, -8)}AAAAA${n}A`);
+    asked.length = 0;
+    const cookie = `${bad.join("; ")}; ${good}`;
+    expect(await send(site.url, { cookie })).toMatchObject({ status: 200, user: "ada" });
+    expect(asked).toEqual(["2", "3", "4"]);
+  }
 });
 
 test("refusals has every state as the README's table has it", () => {

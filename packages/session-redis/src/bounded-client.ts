@@ -23,7 +23,9 @@ export class BoundedClient {
   readonly #redis: RedisClient;
   readonly #maxWaiting: number;
   #waiting = 0;
-  #isChecked = false;
+  /** The servers whose policy is known, or being asked for. */
+  readonly #checked = new Set<string>();
+  #nextCheck = Number.NEGATIVE_INFINITY;
 
   constructor(redis: RedisClient, maxWaiting: number) {
     // A reply that belongs to no command is an event, which would end a process that doesn't listen.
@@ -79,7 +81,7 @@ export class BoundedClient {
     this.#waiting += weight;
     try {
       const answer = await node.call(command, ...args);
-      if (!this.#isChecked) this.#check();
+      if (performance.now() >= this.#nextCheck) this.#check();
       return answer;
     } catch (error) {
       throw withoutSecrets(error);
@@ -88,21 +90,34 @@ export class BoundedClient {
     }
   }
 
-  /** Reports a server that evicts, once. By `INFO`, because `CONFIG GET` is often forbidden. */
+  /**
+   * Asks each server once whether it evicts. By `INFO`, because `CONFIG GET` is often forbidden. A server
+   * whose answer was lost is asked again after a minute, and so is the master that a cluster has by then.
+   */
   #check(): void {
-    this.#isChecked = true;
-    const report = (info: unknown): void => {
-      const policy = /^maxmemory_policy:(\S+)/m.exec(String(info))?.[1] ?? KEEPS_ALL;
-      if (policy === KEEPS_ALL) return;
-      events.report("evicting", policy, {
-        level: "warn",
-        reason: policy,
-        message: `Redis deletes sessions and lists of a user's sessions when its memory is full, so that a sign-out everywhere misses some: set its maxmemory-policy to ${KEEPS_ALL}, it is ${policy}`,
+    this.#nextCheck = performance.now() + CHECK_INTERVAL;
+    for (const [name, node] of this.nodes) {
+      if (this.#checked.has(name)) continue;
+      this.#checked.add(name);
+      node.call("INFO", "memory").then(reportPolicy, (error: unknown) => {
+        // A user of an ACL may lack the right. Then nothing is known.
+        if (!String((error as Error).message).startsWith("NOPERM")) this.#checked.delete(name);
       });
-    };
-    // A user of an ACL may lack the right. Then nothing is known.
-    this.#redis.call("INFO", "memory").then(report, () => {});
+    }
   }
+}
+
+/** The time between two questions for what servers do when their memory is full, in milliseconds. */
+const CHECK_INTERVAL = 60_000;
+
+function reportPolicy(info: unknown): void {
+  const policy = /^maxmemory_policy:(\S+)/m.exec(String(info))?.[1] ?? KEEPS_ALL;
+  if (policy === KEEPS_ALL) return;
+  events.report("evicting", policy, {
+    level: "warn",
+    reason: policy,
+    message: `Redis deletes sessions and lists of a user's sessions when its memory is full, so that a sign-out everywhere misses some: set its maxmemory-policy to ${KEEPS_ALL}, it is ${policy}`,
+  });
 }
 
 /** The policy of a server for full memory: any other ends sessions, and removes owners' lists. */

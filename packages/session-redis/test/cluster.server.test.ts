@@ -1,7 +1,14 @@
-import { type RedisClient, type RedisStore, redisStore } from "@lanai/session-redis";
+import {
+  type RedisClient,
+  type RedisStore,
+  type RedisStoreEvent,
+  redisStore,
+} from "@lanai/session-redis";
 import { Cluster } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
+import { reported } from "../../../scripts/testing/reported.ts";
+import { until } from "../../../scripts/testing/until.ts";
 import { advance } from "./advance.ts";
 import { change, increment, MINUTE, newKey, record } from "./records.ts";
 
@@ -25,6 +32,23 @@ beforeEach(async () => {
 afterAll(async () => {
   cluster?.disconnect();
   await servers?.stop();
+});
+
+test("every master is asked whether it evicts", async () => {
+  const policies = ["allkeys-lru", "volatile-lru", "volatile-ttl"];
+  const masters = cluster.nodes("master");
+  using evicting = reported<RedisStoreEvent>("lanai:session:evicting");
+  try {
+    for (const [n, node] of masters.entries()) {
+      await node.config("SET", "maxmemory-policy", policies[n] as string);
+    }
+    await redisStore(cluster).load(newKey());
+    await until(() => {
+      expect(evicting.events.map(({ reason }) => reason).sort()).toEqual(policies);
+    });
+  } finally {
+    for (const node of masters) await node.config("SET", "maxmemory-policy", "noeviction");
+  }
 });
 
 /** A client that tells what is sent through it, and can be held before any of it. */

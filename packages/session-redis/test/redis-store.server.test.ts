@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { createSessions } from "@lanai/session";
-import { isPaged } from "@lanai/session/store";
+import { isPaged, type Key } from "@lanai/session/store";
 import { type RedisStore, type RedisStoreEvent, redisStore } from "@lanai/session-redis";
 import { Redis, type RedisOptions } from "ioredis";
 import {
@@ -355,6 +355,58 @@ describe("what a session takes", () => {
     await redis.zincrby("lanai:owner:ada", -70 * MINUTE, member as string);
     await store.create(newKey(), record(given));
     expect(await redis.zrange("lanai:owner:ada", "0", "-1")).not.toContain(member);
+  });
+});
+
+describe("old keys that lead to one another, which only a foreign hand can have written,", () => {
+  const nameOf = (key: Key) => `{${key.slice(0, 2)}}${key.slice(2)}`;
+
+  /** How many commands Redis has run for a call, within the scripts too. */
+  const costOf = async (call: () => unknown): Promise<number> => {
+    await redis.config("RESETSTAT");
+    await call();
+    const stats = await redis.info("commandstats");
+    const calls = [...stats.matchAll(/^cmdstat_(?!config|info)[^:]+:calls=(\d+)/gm)];
+    return calls.reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+
+  test.each([
+    ["itself", 1],
+    ["the other of two", 2],
+    ["the next of 500", 500],
+  ])("lead nowhere in constant work, and block nothing: %s", async (_what, length) => {
+    const keys = Array.from({ length }, () => newKey());
+    const [first] = keys as [Key];
+    for (const [n, key] of keys.entries()) {
+      const next = keys[(n + 1) % length] as Key;
+      await redis.hset(`lanai:${nameOf(key)}`, ">", nameOf(next));
+    }
+    const owner = "ada";
+    // The list of an owner leads to such a key, too.
+    await redis.hset("lanai:{ab}:public", ">", nameOf(first));
+    await redis.zadd("lanai:owner:ada", Date.now() + MINUTE, "abpublic");
+    // Scripts that Redis doesn't know are sent twice.
+    await store.load(first);
+    await store.commit(first, change());
+
+    const calls: readonly (readonly [() => unknown, unknown])[] = [
+      [() => store.load(first), { status: "none" }],
+      [() => store.commit(first, change({ touch: true })), { status: "gone" }],
+      [() => store.commit(first, change({ renewTo: newKey() })), { status: "gone" }],
+      [() => store.list(owner), []],
+      [() => store.destroyAll(owner), []],
+      [() => store.destroy(first, "end"), undefined],
+    ];
+    for (const [call, result] of calls) {
+      const cost = await costOf(async () => expect(await call()).toEqual(result));
+      expect(cost).toBeLessThan(100);
+      expect(await redis.ping()).toBe("PONG");
+    }
+    // A sign-in beside them.
+    const key = newKey();
+    await store.create(key, record({ owners: new Set([owner]) }));
+    expect(await store.list(owner)).toHaveLength(1);
+    expect(await store.load(key)).toMatchObject({ status: "live" });
   });
 });
 

@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import { inspect } from "node:util";
 import {
   cookieTracker,
+  firstOf,
   headerTracker,
   queryTracker,
   type SessionsOptions,
@@ -253,6 +254,30 @@ describe.each(koaVersions)("%s", (_version, App) => {
     });
   });
 
+  test("S18: a malformed token by one route takes no place of one by another", async () => {
+    const tracker = firstOf(queryTracker(), cookieTracker(), headerTracker());
+    const target = new Target(App, { tracker });
+    await target.open();
+    try {
+      const seeded = await target.send({ path: "/seed" });
+      const id = /id=([\w-]{43})$/.exec(seeded)?.[1];
+      const path = `/?${Array.from({ length: 20 }, (_, n) => `sid=no-${n}`).join("&")}`;
+      for (const header of [`Cookie: sid=a; sid=b; sid=${id}`, `Session-ID: ${id}`]) {
+        target.watched.calls.length = 0;
+        const headers = header.startsWith("Cookie") ? [header] : ["Cookie: sid=a; sid=b", header];
+        expect(await target.send({ path, headers })).toMatch(/known$/);
+        expect(target.watched.calls).toEqual(["load"]);
+      }
+      const other = (n: number) => `${n}${"A".repeat(42)}`;
+      target.watched.calls.length = 0;
+      const cookies = `Cookie: sid=no; sid=${other(1)}; sid=${other(2)}; sid=${other(3)}`;
+      await target.send({ path, headers: [cookies, `Session-ID: ${id}`] });
+      expect(target.watched.calls).toEqual(["load", "load", "load"]);
+    } finally {
+      target.close();
+    }
+  });
+
   describe("only in cookies", () => {
     async function withCookies(
       options: SessionsOptions,
@@ -291,6 +316,23 @@ describe.each(koaVersions)("%s", (_version, App) => {
         expect(await target.send({ headers: [`Cookie: ${late}; sid=${id}`] })).toMatch(/stranger$/);
         expect(target.watched.calls).toEqual(["load", "load", "load"]);
       }));
+
+    test.each(transports.filter(({ present }) => present === cookie))(
+      "S18: malformed ones before a good one take no place ($name)",
+      ({ tracker, store }) =>
+        withCookies(
+          { tracker: tracker(), ...(store && { store: store() }) },
+          async (target, id) => {
+            target.watched.calls.length = 0;
+            const bad = Array.from({ length: 50 }, (_, n) => `sid=no-${n}; sid=; sid="${n}.x"`);
+            for (const before of [bad.slice(0, 3), bad]) {
+              const header = `Cookie: ${before.join("; ")}; sid=${id}`;
+              expect(await target.send({ headers: [header] })).toMatch(/known$/);
+            }
+            expect(target.watched.calls).toEqual(["load", "load"]);
+          },
+        ),
+    );
 
     test("many equal ones are the one they are", () =>
       withCookies({}, async (target, id) => {

@@ -138,6 +138,14 @@ describe("a secure request", () => {
   });
 });
 
+test("malformed and unsigned values hide no good one behind them, however many there are", () => {
+  const tracker = cookieTracker({ keys: [KEY] });
+  const sign = (id: string) =>
+    `${id}.${createHmac("sha256", KEY).update(`sid=${id}`).digest("base64url")}`;
+  const bad = Array.from({ length: 300 }, (_, n) => `sid=${n}; sid=abc.${n}; sid=`).join("; ");
+  expect(read(tracker, `${bad}; sid=${sign("abc")}`)).toContainEqual({ id: "abc" });
+});
+
 test("secure: false follows the request", async () => {
   const tracker = cookieTracker({ secure: false });
   expect(await written(tracker)).toEqual(["sid=abc; Path=/; HttpOnly; SameSite=Lax"]);
@@ -245,7 +253,7 @@ describe("migrate", () => {
     ]);
   });
 
-  test("writes 8 lines at most", async () => {
+  test("beside several of the new name expires the forms of both", async () => {
     const headers = {
       host: "a.b.c.d.example.com",
       cookie: "__Host-sid=x; __Host-Http-sid=a; __Host-Http-sid=b",
@@ -254,7 +262,87 @@ describe("migrate", () => {
     const tracker = cookieTracker({ migrate: true });
     await tracker.get(ctx);
     await tracker.clear(ctx);
-    expect(ctx.res.getHeader("Set-Cookie")).toHaveLength(8);
+    expect(ctx.res.getHeader("Set-Cookie")).toHaveLength(4);
+  });
+});
+
+describe("when several cookies of the name came, a sign-out expires", () => {
+  const LABELS = "a.b.c.d.e.f.example.com";
+  const attributesOf = async (options: CookieTrackerOptions, name: string, host = LABELS) => {
+    const headers = { host, cookie: `${name}=one; ${name}=two` };
+    const ctx = contextOf({ encrypted: name !== "sid", headers });
+    const tracker = cookieTracker(options);
+    await tracker.get(ctx);
+    await tracker.clear(ctx);
+    return (ctx.res.getHeader("Set-Cookie") as string[]).map((line) => {
+      expect(line).toMatch(new RegExp(`^${name}=; Max-Age=0; `));
+      const of = (attribute: string) =>
+        new RegExp(`; ${attribute}=([^;]+)`).exec(line)?.[1] ?? "host-only";
+      return `${of("Domain")} ${of("Path")}${line.includes("; Partitioned") ? " partitioned" : ""}`;
+    });
+  };
+
+  test.each<[string, CookieTrackerOptions]>([
+    ["host-only /", {}],
+    ["host-only / partitioned", { partitioned: true, secure: true }],
+  ])(
+    "only %s and its twin of a __Host- cookie: browsers refuse a Domain there",
+    async (own, options) => {
+      const lines = await attributesOf(options, "__Host-Http-sid");
+      expect(lines.at(-1)).toBe(own);
+      expect(lines.sort()).toEqual(["host-only /", "host-only / partitioned"]);
+    },
+  );
+
+  test("of a host with 8 labels first the forms without a domain and of the nearest one, in 8 lines", async () => {
+    const nearest = LABELS.slice(2);
+    expect(await attributesOf({ path: "/app" }, "__Secure-sid")).toEqual([
+      "host-only /app partitioned",
+      "host-only /",
+      "host-only / partitioned",
+      `${nearest} /app`,
+      `${nearest} /app partitioned`,
+      `${nearest} /`,
+      `${nearest} / partitioned`,
+      "host-only /app",
+    ]);
+  });
+
+  test("with a domain and a path all forms of both, whatever the host has for parents", async () => {
+    const options = { domain: "Example.com", path: "/app", partitioned: true, secure: true };
+    expect(await attributesOf(options, "__Secure-sid")).toEqual([
+      "example.com /app",
+      "example.com / partitioned",
+      "example.com /",
+      "host-only /app partitioned",
+      "host-only /app",
+      "host-only / partitioned",
+      "host-only /",
+      "Example.com /app partitioned",
+    ]);
+  });
+
+  test("with a domain those of the nearest parents and of the host itself", async () => {
+    const options = { domain: "example.com" };
+    expect(await attributesOf(options, "__Secure-sid", "www.shop.example.com")).toEqual([
+      "example.com / partitioned",
+      "host-only /",
+      "host-only / partitioned",
+      "shop.example.com /",
+      "shop.example.com / partitioned",
+      "www.shop.example.com /",
+      "www.shop.example.com / partitioned",
+      "example.com /",
+    ]);
+  });
+
+  test("no partitioned ones over plain HTTP, and no domain of an address", async () => {
+    expect(await attributesOf({}, "sid", "shop.example.com")).toEqual([
+      "example.com /",
+      "shop.example.com /",
+      "host-only /",
+    ]);
+    expect(await attributesOf({}, "sid", "127.0.0.1")).toEqual(["host-only /"]);
   });
 });
 

@@ -8,11 +8,13 @@ import {
   requireSession,
   type SessionEnd,
 } from "@lanai/session";
+import type { SessionError } from "@lanai/session/store";
+import type { Context } from "koa";
 import { describe, expect, test } from "vitest";
 import { captureWarnings } from "../../../scripts/testing/warnings.ts";
 import { Browser, serve } from "./http.ts";
 import { koaVersions } from "./koa-versions.ts";
-import { listen, type Routes, siteOn } from "./site.ts";
+import { keyOf, listen, type Routes, siteOn } from "./site.ts";
 import { gate, hold } from "./steered-store.ts";
 
 const routes: Routes = {
@@ -172,6 +174,48 @@ describe.each(koaVersions)("on %s", (_version, App) => {
       expect(error).toMatchObject({ code: "ERR_SESSION_DECODE" });
       expect(inspect(error)).not.toContain("s3cr3t");
     });
+
+    test.each(['""', "7", "null", '{"id":"ada"}', '["ada"]', JSON.stringify("a".repeat(257))])(
+      "a stored user that login would refuse is nobody: %s",
+      async (stored) => {
+        const refusals: unknown[] = [];
+        const tryEach = (ctx: Context) => {
+          const { session } = ctx;
+          for (const act of [
+            () => session.reauthenticate(),
+            () => session.impersonate("bob"),
+            () => session.labelDevice("phone"),
+          ]) {
+            try {
+              act();
+              refusals.push("none");
+            } catch (error) {
+              refusals.push((error as SessionError).code);
+            }
+          }
+          return { user: session.userId ?? null, methods: session.methods };
+        };
+        const inside = requireSession({ user: true });
+        await using it = await site({
+          ...routes,
+          "/try": tryEach,
+          "/inside": (ctx) => inside(ctx, async () => {}),
+        });
+        const browser = it.browser();
+        await browser.get("/login");
+        const [id = ""] = browser.cookies.values();
+        it.memory.commit(keyOf(id), { operation: "foreign", set: new Map([["s:user", stored]]) });
+        expect(await read(browser)).toMatchObject({ user: null });
+        expect((await browser.get("/inside")).status).toBe(401);
+        expect(await (await browser.get("/try")).json()).toEqual({ user: null, methods: [] });
+        expect(refusals).toEqual(Array(3).fill("ERR_SESSION_REQUIRED"));
+        expect((await it.sessions.open(id))?.userId).toBeUndefined();
+        const [listed] = await it.sessions.list({ user: "ada" });
+        expect(listed).toMatchObject({ userId: undefined });
+        await browser.get("/login");
+        expect(await read(browser)).toMatchObject({ user: "ada" });
+      },
+    );
 
     test("a store without an index answers list and destroyAll with an error that says so", async () => {
       const { load, create, commit, destroy } = memoryStore();

@@ -39,7 +39,10 @@ export class ClientCookie {
     this.#options = options;
   }
 
-  /** Returns the first valid cookie of the name: a page of this site may have planted others. */
+  /**
+   * Returns the first valid cookie of the name: a page of this site may have planted others. All are
+   * read, because a server bounds a header's length, and a cookie without our form costs no signature.
+   */
   read(ctx: ExtendableContext): KnownClient | undefined {
     const name = this.#nameFor(ctx);
     for (const value of valuesOf(ctx.req.headers.cookie ?? "", name)) {
@@ -101,9 +104,6 @@ export class ClientCookie {
   }
 }
 
-/** The most cookies of one name that are checked. */
-const MAX_COOKIES = 50;
-
 /** Returns the values of all cookies of a name, in their order, without quotes (RFC 6265, 4.1.1). */
 function valuesOf(header: string, name: string): string[] {
   const lead = `${name}=`;
@@ -111,7 +111,6 @@ function valuesOf(header: string, name: string): string[] {
     .split(";")
     .map((pair) => pair.trim())
     .filter((pair) => pair.startsWith(lead))
-    .slice(0, MAX_COOKIES)
     .map((pair) => pair.slice(lead.length).replace(/^"(.*)"$/, "$1"));
 }
 

@@ -2,6 +2,7 @@ import { impersonatorOf, signInFirst } from "../request/acting.ts";
 import { USER } from "../request/draft.ts";
 import { impersonatedError } from "../request/impersonation.ts";
 import type { RequestState } from "../request/request-state.ts";
+import { isUserId } from "../request/user.ts";
 import { DEVICE, deviceOf, LABEL, labelOf } from "./device.ts";
 
 /** Has the session of a request that signs in remember the request's device, in place of the former one. */
@@ -17,7 +18,7 @@ export function setLabel(request: RequestState, label: string): void {
   const { draft, record } = request;
   const text = labelOf(label);
   if (impersonatorOf(request)) throw impersonatedError();
-  if (typeof draft.read(USER, record) !== "string") throw signInFirst(request);
+  if (!isUserId(draft.read(USER, record))) throw signInFirst(request);
   if (text !== "") draft.set(LABEL, text);
   else if (draft.has(LABEL, record)) draft.delete(LABEL);
 }

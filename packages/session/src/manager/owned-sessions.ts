@@ -5,6 +5,7 @@ import { decode, encode } from "../request/codec.ts";
 import { USER } from "../request/draft.ts";
 import { BEHIND, impersonatorIn } from "../request/impersonation.ts";
 import { CONFLICT, retry } from "../request/retry.ts";
+import { isUserId } from "../request/user.ts";
 import { type Awaitable, type Ended, expiresAt, type SessionRecord, type Store } from "../store.ts";
 import { undamaged } from "../stores/undamaged.ts";
 import type { CallStore } from "./call-store.ts";
@@ -214,7 +215,7 @@ export function summary(record: SessionRecord): SessionSummary {
     publicId,
     owners,
     impersonator: behind && { userId: behind.userId, publicId: behind.publicId },
-    userId: typeof userId === "string" ? userId : undefined,
+    userId: isUserId(userId) ? userId : undefined,
     ...deviceIn(values),
     isBound: values.has(BOUND),
     createdAt: new Date(createdAt),

@@ -6,7 +6,7 @@ import { BEHIND, impersonatedError, impersonationTimeout, restore } from "./impe
 import { requiredError } from "./refusal.ts";
 import { ANONYMOUS, type RequestState } from "./request-state.ts";
 import { METHODS, storedMethods } from "./sign-in-methods.ts";
-import { checkUserId, userOwner } from "./user.ts";
+import { checkUserId, isUserId, userOwner } from "./user.ts";
 
 /** The 401 of a call that needs somebody who is signed in. */
 export function signInFirst({ settings, refusal }: RequestState): SessionError {
@@ -19,7 +19,7 @@ export function signedInUser(request: RequestState): string | undefined {
   try {
     request.mustBeReadable();
     const user = draft.read(USER, record);
-    return typeof user === "string" ? user : undefined;
+    return isUserId(user) ? user : undefined;
   } catch {
     return "";
   }
@@ -65,7 +65,7 @@ export function beginImpersonation(
   mustBeIndexed(store);
   if (impersonatorOf(request)) throw impersonatedError();
   const ownId = draft.read(USER, request.record);
-  if (typeof ownId !== "string") throw signInFirst(request);
+  if (!isUserId(ownId)) throw signInFirst(request);
   if (stored === undefined || draft.renewal !== undefined) {
     throw new TypeError(
       "impersonate(userId): this request has signed in or renewed the id: await session.commit() first",

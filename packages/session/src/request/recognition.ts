@@ -49,7 +49,7 @@ export type Recognised =
       readonly end?: () => Promise<void>;
     };
 
-/** The number of different tokens of a request that are checked. */
+/** The greatest number of different tokens of a request that are loaded. */
 const MAX_TOKENS = 3;
 
 const NO_TOKEN: Recognised = Object.freeze({ status: "anonymous" });
@@ -81,7 +81,8 @@ async function recogniseSeveral(
   ctx: ExtendableContext | undefined,
 ): Promise<Recognised> {
   const examined: Examined[] = [];
-  for (const token of differentOnes(tokens)) examined.push(await examine(settings, token, ctx));
+  for (const token of candidatesIn(settings, tokens))
+    examined.push(await examine(settings, token, ctx));
   const live = examined.filter((it) => it.status === "live");
   const ends = examined.flatMap((it) => (it.status === "refused" && it.end ? [it.end] : []));
   const end = ends.length === 0 ? undefined : () => inTurn(ends);
@@ -104,16 +105,27 @@ async function inTurn(calls: readonly (() => Promise<void>)[]): Promise<void> {
   for (const call of calls) await call();
 }
 
-/** The first three different tokens. Those that the tracker refused have no id, and take no place. */
-function differentOnes(tokens: readonly PresentedToken[]): PresentedToken[] {
+/**
+ * The first three different tokens that the store could know. Malformed ones take no place, however
+ * many there are; one that comes first is kept, because the request may be refused for it.
+ */
+function candidatesIn(
+  settings: SessionSettings,
+  tokens: readonly PresentedToken[],
+): PresentedToken[] {
   const ids = new Set<Id>();
-  return tokens.filter((token) => {
-    if (token.id === undefined) return true;
-    if (ids.has(token.id) || ids.size === MAX_TOKENS) return false;
-    ids.add(token.id);
+  return tokens.filter((token, at) => {
+    const { id } = token;
+    if (id === undefined || !hasForm(settings, id)) return at === 0;
+    if (ids.has(id) || ids.size === MAX_TOKENS) return false;
+    ids.add(id);
     return true;
   });
 }
+
+/** Whether an id can be one of the store's, or of the generator's. Costs no call of the store. */
+const hasForm = ({ store, generator }: SessionSettings, id: Id): boolean =>
+  (store.carriesData ?? generator).isValid(id);
 
 function recognised(examined: Examined): Recognised {
   if (examined.status !== "refused") return examined;
@@ -128,8 +140,7 @@ function examine(
   ctx: ExtendableContext | undefined,
 ): Awaitable<Examined> {
   if (token.id === undefined) return refused({ ...token, reason: token.refused });
-  const { store, generator } = settings;
-  if (!(store.carriesData ?? generator).isValid(token.id)) {
+  if (!hasForm(settings, token.id)) {
     return refused(token.ifMalformed ?? { reason: "malformed" });
   }
   return find(settings, token, ctx);
@@ -308,8 +319,7 @@ export async function openSession(
   settings: SessionSettings,
   id: Id,
 ): Promise<StoredSession | undefined> {
-  const { store, generator } = settings;
-  if (!(store.carriesData ?? generator).isValid(id)) return undefined;
+  if (!hasForm(settings, id)) return undefined;
   const examined = await find(settings, { id }, undefined);
   if (examined.status === "refused") await examined.end?.();
   if (examined.status === "damaged") throw examined.damaged.error;

@@ -32,7 +32,7 @@ import { Saving } from "./saving.ts";
 import { settleOn } from "./settle-on.ts";
 import { METHODS, methodsOf, type SignInOptions } from "./sign-in-methods.ts";
 import type { StoredSession } from "./stored-session.ts";
-import { checkUserId, userOwner } from "./user.ts";
+import { checkUserId, isUserId, userOwner } from "./user.ts";
 
 /**
  * The session of one request (or job): holds the order of things. The state is in the request state,
@@ -184,7 +184,7 @@ export class RequestSession implements SessionImplementation {
 
   get userId(): string | undefined {
     const user = this.read(USER);
-    return typeof user === "string" ? user : undefined;
+    return isUserId(user) ? user : undefined;
   }
 
   /** The time on the store's clock. */

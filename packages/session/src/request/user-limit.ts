@@ -2,7 +2,7 @@ import type { Ends } from "../manager/ends.ts";
 import type { Ended, OwnerLimit } from "../store.ts";
 import { USER } from "./draft.ts";
 import type { RequestState } from "./request-state.ts";
-import { userOwner } from "./user.ts";
+import { isUserId, userOwner } from "./user.ts";
 
 /** The limit of sessions per user, for the commits of one request that sign a user in. */
 export class UserLimit {
@@ -25,7 +25,7 @@ export class UserLimit {
     // Whoever acts for a user ends none of the user's own sessions.
     if (this.#request.impersonatorSession) return undefined;
     const userId = draft.renewal === "login" ? draft.read(USER, undefined) : undefined;
-    if (typeof userId !== "string" || maxSessionsPerUser === undefined) return undefined;
+    if (!isUserId(userId) || maxSessionsPerUser === undefined) return undefined;
     const onEnded = reporter(ends, this.#reports);
     return { ...maxSessionsPerUser, owner: userOwner(userId), onEnded };
   }

@@ -21,21 +21,20 @@ export const expiryLine = (name: string, attributes: Attributes): string =>
   stringifySetCookie({ name, value: "", ...attributes, maxAge: 0, expires: new Date(0) });
 
 /**
- * Returns the forms, except ours, in which a cookie of the same name may stand beside ours: a
- * browser distinguishes cookies by name, domain, path and partition (RFC 6265bis, 5.7), and sends
- * them all.
+ * Returns the forms, except ours, in which a cookie of the same name may stand beside ours, the likeliest
+ * first: a browser distinguishes cookies by name, domain, path and partition (RFC 6265bis, 5.7), and
+ * sends them all. With the prefix `__Host-` it refuses a `Domain`, and any path but `/`.
  */
-export function formsOf(host: string, ours: Attributes): Attributes[] {
-  const domains = [ours.domain, undefined, ...parentsOf(host)];
-  const paths = [ours.path, "/"];
+export function formsOf(name: string, host: string, ours: Attributes): Attributes[] {
+  const isOfHost = name.startsWith("__Host-");
+  const domains = isOfHost ? [undefined] : [ours.domain, undefined, ...domainsOf(host)];
+  const partitions = ours.secure ? [ours.partitioned ?? false, !ours.partitioned] : [false];
   const forms = new Map<string, Attributes>();
-  for (const partitioned of ours.secure
-    ? [ours.partitioned ?? false, !ours.partitioned]
-    : [false]) {
-    for (const domain of domains) {
-      for (const path of paths) {
+  for (const domain of domains) {
+    for (const path of [ours.path, "/"]) {
+      for (const partitioned of partitions) {
         const { domain: _, partitioned: __, ...others } = ours;
-        forms.set(JSON.stringify([domain, path, partitioned]), {
+        forms.set(keyOf(domain, path, partitioned), {
           ...others,
           path,
           ...(domain !== undefined && { domain }),
@@ -44,13 +43,20 @@ export function formsOf(host: string, ours: Attributes): Attributes[] {
       }
     }
   }
-  forms.delete(JSON.stringify([ours.domain, ours.path, ours.partitioned ?? false]));
+  forms.delete(keyOf(ours.domain, ours.path, ours.partitioned ?? false));
   return [...forms.values()].slice(0, MAX_FORMS);
 }
 
-/** The host and its parent domains of two labels or more. An address has none. */
-function parentsOf(host: string): string[] {
+const keyOf = (domain: string | undefined, path: string, partitioned: boolean): string =>
+  JSON.stringify([domain?.toLowerCase(), path, partitioned]);
+
+/**
+ * The domains for which a host may set cookies: its parents of two labels or more, the nearest first,
+ * and the host itself. An address has none.
+ */
+function domainsOf(host: string): string[] {
   if (!HOST.test(host) || isIP(host) !== 0) return [];
   const labels = host.toLowerCase().split(".");
-  return labels.slice(0, -1).map((_, at) => labels.slice(at).join("."));
+  const [itself, ...parents] = labels.slice(0, -1).map((_, at) => labels.slice(at).join("."));
+  return itself === undefined ? [] : [...parents, itself];
 }

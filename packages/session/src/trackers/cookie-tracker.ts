@@ -15,8 +15,6 @@ const MAX_AGE = 400 * 24 * 60 * 60;
 
 const MALFORMED: PresentedToken = { refused: "malformed" };
 const NO_TOKENS: readonly PresentedToken[] = [];
-/** More cookies of our name than these are not read. */
-const MAX_VALUES = 8;
 /** The greatest number of other cookies of ours that one response expires. */
 const MAX_EXPIRED = 7;
 const BAD_SIGNATURE: PresentedToken = { refused: "signature" };
@@ -55,7 +53,8 @@ interface Brought {
  * A value that is empty or longer than 4,096 bytes is refused as `malformed`, one that no key has signed
  * as `signature`. If a request brings several cookies of the name (the cookie's attributes changed
  * between two deployments, or a sibling host planted one), each value is a token, and a sign-in or a
- * sign-out expires the forms of the cookie that the host can reach, in 8 lines at most.
+ * sign-out expires the forms of the cookie that the host can reach, in 8 lines at most. All values are
+ * read, because the server bounds the length of a header.
  *
  * Publishes `lanai:session:insecure`, at most once a minute for each cause, for a request that a proxy
  * received over HTTPS while Koa takes it for plain HTTP, for a plain request that brings only the
@@ -110,8 +109,8 @@ export function cookieTracker(options: CookieTrackerOptions = {}): Tracker {
     // The common case, which needs no set.
     if (values.length === 1) return [tokenOf(cookie, values[0])];
     note(ctx, "twins");
-    const different = new Set(values.slice(0, MAX_VALUES));
-    return Array.from(different, (value) => tokenOf(cookie, value));
+    // A server bounds a header's length, and with it their number. Malformed ones must hide no good one.
+    return Array.from(new Set(values), (value) => tokenOf(cookie, value));
   };
 
   /** The tokens of the former name, each to be sent again by the new one. */
@@ -131,7 +130,7 @@ export function cookieTracker(options: CookieTrackerOptions = {}): Tracker {
     const formers = hasFormer && former ? [former, other(former)] : [];
     const expired = [
       ...formers.map((it) => expiryLine(it.name, it.attributes)),
-      ...(twins ? formsOf(ctx.hostname, cookie.attributes) : []).map((form) =>
+      ...(twins ? formsOf(cookie.name, ctx.hostname, cookie.attributes) : []).map((form) =>
         expiryLine(cookie.name, form),
       ),
     ].slice(0, MAX_EXPIRED);
@@ -217,6 +216,9 @@ interface Outdated {
   readonly outdated: true;
 }
 
+/** A SHA-256 in base64url. */
+const SIGNATURE_LENGTH = 43;
+
 interface CookieSigner {
   sign(name: string, id: Id): string;
   verify(name: string, value: string): PresentedToken;
@@ -236,6 +238,8 @@ function cookieSigner(secrets: readonly SecretKey[]): CookieSigner {
       const dot = value.lastIndexOf(".");
       if (dot < 1) return BAD_SIGNATURE;
       const id = value.slice(0, dot);
+      // A request may bring many.
+      if (value.length - dot - 1 !== SIGNATURE_LENGTH) return BAD_SIGNATURE;
       const given = Buffer.from(value.slice(dot + 1));
       const at = keys.findIndex((key) => {
         const expected = Buffer.from(signature(key, name, id));
