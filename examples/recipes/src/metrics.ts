@@ -46,6 +46,7 @@ const CHANNELS = [
   "lanai:clients:ended",
   "lanai:clients:slow",
   "lanai:clients:unheard",
+  "lanai:clients:full",
   "lanai:clients:refused",
   "lanai:clients:cacheable",
   "lanai:clients:bus",

@@ -13,11 +13,12 @@ import { Relay } from "./bus/relay.ts";
 import type { Clients } from "./clients.ts";
 import { ClientsError } from "./errors.ts";
 import type { EventMap } from "./listener.ts";
-import { Listeners, nodeId } from "./listeners/listeners.ts";
+import { Listeners, nodeId, type Place } from "./listeners/listeners.ts";
 import type { Identity, ListenerHooks, LocalListener } from "./listeners/local-listener.ts";
 import { encodeMessage } from "./listeners/message.ts";
 import { RunningHandlers } from "./listeners/running-handlers.ts";
 import {
+  type AttachOptions,
   type ClientsOptions,
   keysOf,
   MAX_AGE,
@@ -98,7 +99,7 @@ export function createClients<Events extends object = EventMap>(
     ...{ bus: relay, subject: `${prefix}.presence`, interval: presenceInterval, leaveGrace },
   });
   const listeners = new Listeners({
-    ...{ relay, checks, presence, prefix, maxPerSession, maxPerClient },
+    ...{ relay, checks, presence, prefix, maxPerSession, maxPerClient, maxPerProcess },
   });
   const notices = new EndNotices(relay, `${prefix}.control`, {
     ended: (id) => listeners.end(`session:${id}`, "terminated"),
@@ -136,10 +137,10 @@ export function createClients<Events extends object = EventMap>(
   });
 
   /** Checks, before the head leaves, whether this browser may have a live connection. */
-  const admit = async (ctx: ExtendableContext, anonymous: boolean): Promise<void> => {
+  const admit = async (ctx: ExtendableContext, anonymous: boolean, place: Place): Promise<void> => {
     // Loaded here too, so that a WebSocket learns by HTTP that the store is down.
     const session = await recognition.sessionOf(ctx);
-    if (listeners.size.listeners >= maxPerProcess) throw tooMany();
+    if (!place.take()) throw tooMany();
     if (names.isKnown(ctx) || session) return;
     if (!anonymous) throw unknownClient();
     if (names.idOf(ctx) === undefined) await names.give(ctx);
@@ -170,52 +171,66 @@ export function createClients<Events extends object = EventMap>(
     await relay.close();
   };
 
+  /** Makes a listener of a request; its place is free again when the listener counts. */
+  const arrive = async (
+    ctx: ExtendableContext,
+    attachOptions: AttachOptions,
+    place: Place,
+  ): Promise<LocalListener> => {
+    const { anonymous = false, idle = "open", queue = NONE, rate = NONE } = attachOptions;
+    const { kind = isUpgrade(ctx) ? "websocket" : "event-stream" } = attachOptions;
+    const isStream = !isUpgrade(ctx) && attachOptions.connect === undefined;
+    let isUnavailable = false;
+    try {
+      await admit(ctx, anonymous, place);
+    } catch (error) {
+      if (!isStream || (error as { status?: unknown }).status !== 503) throw error;
+      isUnavailable = true;
+    }
+    const isOver = !isUpgrade(ctx) && ctx.get("Last-Event-ID") === ENDED;
+    if (isOver) ctx.status = 204;
+    const sink = isOver
+      ? NOWHERE
+      : await (attachOptions.connect ?? ((it) => connect(it, attachOptions.protocols)))(ctx);
+
+    const found = isUnavailable ? undefined : await recognition.sessionOf(ctx);
+    const session = found === "renewed" ? undefined : found;
+    const identity: Identity = {
+      client: names.idOf(ctx),
+      session: session?.publicId,
+      user: session?.userId,
+    };
+    const keepsSession = idle === "open";
+    const made = { kind, identity, sink, queue, rate, keepsSession, hooks };
+    const listener: LocalListener = listeners.make(made);
+    endWith(listener, ctx);
+    if (isOver) listener.end("terminated");
+    else if (closing !== undefined) listener.end("shutdown");
+    else if (isUnavailable) listener.end("unavailable");
+    // The response that has the new id is still on its way to the browser.
+    else if (found === "renewed") listener.end("renewed");
+    else listeners.makeRoom(identity);
+    if (listener.endReason) return listener;
+
+    listener.begin();
+    await listeners.attach(listener, ctx, session?.id, place);
+    // Whoever awaits this call adds handlers first, also if the request's handler doesn't.
+    setImmediate(() => void names.settled(ctx).then(() => listener.settle()));
+    return listener;
+  };
+
   const clients: Clients = {
     middleware: () => names.middleware(),
     idOf: (ctx) => names.idOf(ctx),
 
     async attach(ctx, attachOptions = {}) {
       validateAttach(attachOptions);
-      const { anonymous = false, idle = "open", queue = NONE, rate = NONE } = attachOptions;
-      const { kind = isUpgrade(ctx) ? "websocket" : "event-stream" } = attachOptions;
-      const isStream = !isUpgrade(ctx) && attachOptions.connect === undefined;
-      let isUnavailable = false;
+      const place = listeners.place();
       try {
-        await admit(ctx, anonymous);
-      } catch (error) {
-        if (!isStream || (error as { status?: unknown }).status !== 503) throw error;
-        isUnavailable = true;
+        return await arrive(ctx, attachOptions, place);
+      } finally {
+        place.free();
       }
-      const isOver = !isUpgrade(ctx) && ctx.get("Last-Event-ID") === ENDED;
-      if (isOver) ctx.status = 204;
-      const sink = isOver
-        ? NOWHERE
-        : await (attachOptions.connect ?? ((it) => connect(it, attachOptions.protocols)))(ctx);
-
-      const found = isUnavailable ? undefined : await recognition.sessionOf(ctx);
-      const session = found === "renewed" ? undefined : found;
-      const identity: Identity = {
-        client: names.idOf(ctx),
-        session: session?.publicId,
-        user: session?.userId,
-      };
-      const keepsSession = idle === "open";
-      const made = { kind, identity, sink, queue, rate, keepsSession, hooks };
-      const listener: LocalListener = listeners.make(made);
-      endWith(listener, ctx);
-      if (isOver) listener.end("terminated");
-      else if (closing !== undefined) listener.end("shutdown");
-      else if (isUnavailable) listener.end("unavailable");
-      // The response that has the new id is still on its way to the browser.
-      else if (found === "renewed") listener.end("renewed");
-      else listeners.makeRoom(identity);
-      if (listener.endReason) return listener;
-
-      listener.begin();
-      await listeners.attach(listener, ctx, session?.id);
-      // Whoever awaits this call adds handlers first, also if the request's handler doesn't.
-      setImmediate(() => void names.settled(ctx).then(() => listener.settle()));
-      return listener;
     },
 
     async send(target, event, data?: unknown, { except }: { except?: string | undefined } = {}) {

@@ -30,6 +30,8 @@ const NAMES = [
    * when 256 KiB waited for handlers (`'held'`). Once a minute each.
    */
   "unheard",
+  /** A live connection was refused: the process has `maxPerProcess` of them. Once a minute. */
+  "full",
   /** A note of the bus was refused; `reason` says why. Once a minute each. */
   "refused",
   /** The app set caching that would give a browser's client cookie to others. Once a minute. */

@@ -118,6 +118,29 @@ describe("an event stream", () => {
     expect((await new Browser(site).get("/live", { headers })).status).toBe(503);
   });
 
+  test.each(["maxPerSession", "maxPerClient"] as const)(
+    "over the limit %s ends the oldest, which is asked to come back",
+    async (limit) => {
+      await using site = await startSite({ [limit]: 2 });
+      const browser = await new Browser(site).signIn("ada");
+      const leave = new AbortController();
+      onTestFinished(() => leave.abort());
+      const [oldest] = [
+        await browser.get("/live", { signal: leave.signal }),
+        await browser.get("/live", { signal: leave.signal }),
+        await browser.get("/live", { signal: leave.signal }),
+      ];
+      expect(await oldest.text()).toMatch(/^retry: \d{4}$/m);
+      await attached(site, 3);
+      expect(site.listeners.map(({ endReason }) => endReason)).toEqual([
+        "limit",
+        undefined,
+        undefined,
+      ]);
+      expect(site.clients.size.listeners).toBe(2);
+    },
+  );
+
   test("that is closed by its browser is gone", async () => {
     await using site = await startSite();
     const tab = openStream(site, await new Browser(site).signIn("ada"));

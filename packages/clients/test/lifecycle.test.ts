@@ -7,7 +7,7 @@ import { type GracefulShutdown, gracefulShutdown, healthProbe } from "@lanai/cli
 import { createPubSub, memoryPubSub, type PubSub } from "@lanai/pubsub";
 import { memoryStore } from "@lanai/session";
 import Koa, { type Context } from "koa";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { freePort } from "../../../scripts/services/server-process.ts";
 import { until } from "../../../scripts/testing/until.ts";
@@ -73,6 +73,26 @@ describe("gracefulShutdown", () => {
     expect(await ended).toBe(0);
     expect(order).toEqual(["live", "bus", "store"]);
     expect(shutdown.state).toBe("closed");
+  });
+
+  test("gives each later part less of over if the parts before it took long, so that all end within timeout", async () => {
+    const { server } = await serve(() => {});
+    let elapsed = 0;
+    const now = vi.spyOn(performance, "now").mockImplementation(() => elapsed);
+    onTestFinished(() => now.mockRestore());
+    const given: (number | undefined)[] = [];
+    const part = (takes: number) => ({
+      close: async ({ over }: { over?: number } = {}) => {
+        given.push(over);
+        elapsed += takes;
+      },
+    });
+    const shutdown = gracefulShutdown({
+      ...{ ...manual, server, delay: 0, over: 12_000, timeout: 20_000 },
+      live: [part(12_000), part(2_000), part(9_000), part(0)],
+    });
+    expect(await shutdown.begin()).toBe(0);
+    expect(given).toEqual([12_000, 2_000, 2_000, 0]);
   });
 
   test("cuts what is not over in time, and says so by its exit code", async () => {

@@ -1,5 +1,6 @@
-import type { Sink } from "@lanai/clients";
+import type { ClientsEvent, Sink } from "@lanai/clients";
 import { describe, expect, test } from "vitest";
+import { reported } from "../../../scripts/testing/reported.ts";
 import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
 import { startSite } from "./site.ts";
@@ -63,6 +64,47 @@ describe("the rate limit of a listener", () => {
       await response;
     }
   });
+});
+
+test("maxPerProcess holds for handshakes that are under way together, and one that fails gives its place back", async () => {
+  using full = reported<ClientsEvent>("lanai:clients:full");
+  const handshakes: PromiseWithResolvers<void>[] = [];
+  await using site = await startSite({
+    maxPerProcess: 2,
+    attach: {
+      kind: "own",
+      connect: async () => {
+        const handshake = Promise.withResolvers<void>();
+        handshakes.push(handshake);
+        await handshake.promise;
+        return { end() {} };
+      },
+    },
+    live: (_it, ctx) => {
+      ctx.body = "attached";
+    },
+  });
+  const browser = await new Browser(site).signIn("ada");
+  const ask = async () => {
+    const { status } = await browser.get("/live");
+    return status;
+  };
+  const statuses: number[] = [];
+  const all = Array.from({ length: 5 }, async () => statuses.push(await ask()));
+  await until(() => expect(handshakes.length + statuses.length).toBe(5));
+  expect(statuses).toEqual([503, 503, 503]);
+  expect(full.events).toEqual([{ level: "warn" }]);
+
+  const [first, second] = handshakes;
+  first?.reject(new Error("gone"));
+  await until(() => expect(statuses).toHaveLength(4));
+  const late = ask();
+  await until(() => expect(handshakes).toHaveLength(3));
+  expect(await ask()).toBe(503);
+  second?.resolve();
+  handshakes[2]?.resolve();
+  await Promise.all([...all, late]);
+  expect(site.listeners).toHaveLength(2);
 });
 
 test("a process takes maxPerProcess listeners: a WebSocket beyond is answered 503, and comes in when one has left", async () => {

@@ -1,5 +1,6 @@
 import type { Message, PubSub, PubSubError, StreamConfig, Streams } from "@lanai/pubsub";
 import {
+  ConcurrentEnsures,
   closedError,
   emitEvent,
   Inbox,
@@ -43,6 +44,7 @@ class RedisBackend implements RedisPubSub {
   readonly #names: RedisNames;
   readonly #subscriptions: Subscriptions;
   readonly #publisher: Publisher;
+  readonly #ensuring = new ConcurrentEnsures();
   /** Ends the calls that are under way. */
   readonly #pending = new Set<(error: PubSubError) => void>();
   #closing: Promise<void> | undefined;
@@ -87,7 +89,7 @@ class RedisBackend implements RedisPubSub {
     this.#mustBeOpen();
     const settings = streamSettings(config);
     this.#subscriptions.start();
-    await this.#bounded(this.#ensure(settings));
+    await this.#ensuring.run(settings, () => this.#bounded(this.#ensure(settings)));
     emitEvent("stream", { level: "info", subject: settings.name });
   };
 

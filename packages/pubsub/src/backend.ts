@@ -1,3 +1,4 @@
+export { ConcurrentEnsures } from "./calls/concurrent-ensures.ts";
 export { bytesOf, textOf, validatePublish } from "./calls/payload.ts";
 export {
   type StreamSettings,

@@ -45,7 +45,7 @@ const NAMES = [
 ] as const satisfies readonly PubSubEventName[];
 
 /** The events of pub/sub, of its backends too. */
-const events: Events<Record<PubSubEventName, PubSubEvent>> = eventsOf("lanai:pubsub", NAMES);
+export const events: Events<Record<PubSubEventName, PubSubEvent>> = eventsOf("lanai:pubsub", NAMES);
 
 /** Emits an event, if anybody has subscribed to its name. */
 export function emitEvent(name: PubSubEventName, event: PubSubEvent): void {

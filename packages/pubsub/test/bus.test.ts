@@ -431,9 +431,11 @@ describe("C9: reserved subjects", () => {
         bus.raw.publish(SUBJECT, new Uint8Array(1), options),
         bus.raw.subscribe(SUBJECT, () => {}, options),
         bus.history(SUBJECT, 1),
-        bus.ensureStream({ name: "x", subjects: [SUBJECT] }),
+        bus.ensureStream({ name: "x", subjects: [SUBJECT], ...options }),
       ];
       for (const call of calls) await expect(call).rejects.toEqual(code("ERR_PUBSUB_SUBJECT"));
+      const named = { name: "$lanai-clients-x", subjects: ["a"], ...options };
+      await expect(bus.ensureStream(named)).rejects.toEqual(code("ERR_PUBSUB_SUBJECT"));
       expect(() => bus.events(SUBJECT, options)).toThrow(code("ERR_PUBSUB_SUBJECT"));
     }
     await libraryPubSub(backend, "clients").publish("control", "library");

@@ -9,7 +9,7 @@ import type { ExtendableContext } from "koa";
 import { type Server, WebSocketServer } from "ws";
 import { WebSocketError } from "./errors.ts";
 import { events } from "./events.ts";
-import { Handshake, type HandshakeSettings } from "./handshake.ts";
+import { Handshake, type HandshakeSettings, reportFull } from "./handshake.ts";
 import { hasBody, isWebSocket, normalizeForwardedScheme, problemOf } from "./handshake-request.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import {
@@ -149,7 +149,7 @@ export function attachUpgrade(
       return response.refuse(403, "Pages of this origin may not connect.");
     }
     if (sockets.size >= maxSockets) {
-      events.report("full", "full", { level: "warn", message: FULL });
+      reportFull();
       return response.refuse(503, "This server has as many connections as it takes.", {
         "Retry-After": "5",
       });
@@ -189,7 +189,6 @@ export function attachUpgrade(
 }
 
 const MIB = 1024 * 1024;
-const FULL = "A WebSocket was refused: the server has maxSockets of them.";
 
 /** Makes the server of ws, which turns connections with an accepted {@link Handshake} into sockets. */
 function webSocketServer(maxPayload: number, closeTimeout: number): Server<typeof UpgradedSocket> {

@@ -7,6 +7,7 @@ import { RequestTrace } from "@lanai/connection/request-trace";
 import type { ExtendableContext } from "koa";
 import type { Server } from "ws";
 import { WebSocketError } from "./errors.ts";
+import { events } from "./events.ts";
 import { chooseProtocol } from "./handshake-request.ts";
 import { type UpgradeOptions, validateUpgrade } from "./options.ts";
 import { ignore, tooLate, type UpgradeResponse } from "./upgrade-response.ts";
@@ -108,12 +109,19 @@ export class Handshake {
     if (this.response.headersSent) throw tooLate("a second response");
     if (!this.#socket.readable || !this.#socket.writable) throw gone();
     if (!this.#settings.hasRoom()) {
+      reportFull();
       throw unavailable("ERR_WEBSOCKET_LIMIT", "This server has as many connections as it takes.");
     }
     if (this.#settings.isClosing()) {
       throw unavailable("ERR_WEBSOCKET_CLOSING", "This server is about to restart.");
     }
   }
+}
+
+/** Reports that a WebSocket was refused for `maxSockets`. */
+export function reportFull(): void {
+  const message = "A WebSocket was refused: the server has maxSockets of them.";
+  events.report("full", "full", { level: "warn", message });
 }
 
 const unavailable = (

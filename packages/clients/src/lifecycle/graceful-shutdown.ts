@@ -38,7 +38,11 @@ export interface GracefulShutdownOptions {
    * balancer notices. Milliseconds, from 0. Default: 5,000.
    */
   readonly delay?: number;
-  /** Live connections end at random moments within this time. Milliseconds, from 0. Default: 5,000. */
+  /**
+   * Browsers come back at random moments within this time. The first part gets all of it; each later one
+   * gets less if the parts and requests after it would have too little of `timeout` left. Milliseconds,
+   * from 0. Default: 5,000.
+   */
   readonly over?: number;
   /**
    * The longest that the shutdown takes after `delay`; then connections are cut. With `delay` it must be
@@ -129,7 +133,7 @@ export function gracefulShutdown(options: GracefulShutdownOptions): GracefulShut
   };
 
   /** Resolves to whether all of it succeeded: one that fails keeps no other from being closed. */
-  const end = async (): Promise<boolean> => {
+  const end = async (endsAt: number): Promise<boolean> => {
     let isWhole = true;
     const attempt = async (close: () => unknown) => {
       try {
@@ -140,7 +144,12 @@ export function gracefulShutdown(options: GracefulShutdownOptions): GracefulShut
       }
     };
     const isClosed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const part of live) await attempt(() => part.close({ over }));
+    for (const [done, part] of live.entries()) {
+      // What is left is shared by the parts that are left, and the requests and resources after them.
+      const share = (endsAt - performance.now()) / (live.length - done + 1);
+      const least = done === 0 ? over : Math.min(over, Math.max(0, Math.floor(share)));
+      await attempt(() => part.close({ over: least }));
+    }
     await isClosed;
     for (const close of resources) await attempt(close);
     return isWhole;
@@ -152,7 +161,10 @@ export function gracefulShutdown(options: GracefulShutdownOptions): GracefulShut
     await pause(delay);
     state = "closing";
     const cancel = after(timeout, isCut.resolve);
-    const isWhole = await Promise.race([end(), isCut.promise.then(() => false)]);
+    const isWhole = await Promise.race([
+      end(performance.now() + timeout),
+      isCut.promise.then(() => false),
+    ]);
     cancel();
     server.closeAllConnections();
     state = "closed";

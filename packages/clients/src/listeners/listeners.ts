@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
+import { after } from "@lanai/connection/deadline";
 import { flat } from "@lanai/connection/flat";
 import type { Note } from "@lanai/connection/note-seal";
 import { RequestTrace } from "@lanai/connection/request-trace";
@@ -22,6 +23,15 @@ export interface ListenersOptions {
   readonly prefix: string;
   readonly maxPerSession: number;
   readonly maxPerClient: number;
+  readonly maxPerProcess: number;
+}
+
+/** The place of a request that is becoming a listener, from before its head leaves. */
+export interface Place {
+  /** Takes one of those that the process has; returns false, and reports it, if there is none left. */
+  take(): boolean;
+  /** Frees it, if it was taken. */
+  free(): void;
 }
 
 /** The resources of an attached listener, until it ends. */
@@ -32,6 +42,11 @@ interface Attachment {
 }
 
 const ID = /^[\w-]{27}$/;
+/**
+ * The times after the beginning of a session at which tabs are looked for that asked before it, in
+ * milliseconds: most are attached in the first, and handshakes time out in the second.
+ */
+const UNDER_WAY = [1_000, 10_000] as const;
 const NODE_LENGTH = 11;
 
 /** Returns a name for this process, with which the ids of its listeners begin. */
@@ -46,6 +61,8 @@ export class Listeners {
   readonly #byTarget = new MultiMap<TargetKey, LocalListener>();
   readonly #attached = new Map<LocalListener, Attachment>();
   #ready: Promise<unknown> = Promise.resolve();
+  /** The places of requests that aren't registered yet. */
+  #taken = 0;
 
   constructor(options: ListenersOptions) {
     this.#options = options;
@@ -92,6 +109,26 @@ export class Listeners {
 
   // ── coming ──
 
+  /** Returns a place that isn't taken yet. */
+  place(): Place {
+    let isTaken = false;
+    return {
+      take: () => {
+        if (this.#byId.size + this.#taken >= this.#options.maxPerProcess) {
+          events.report("full", "full", { level: "warn" });
+          return false;
+        }
+        isTaken = true;
+        this.#taken += 1;
+        return true;
+      },
+      free: () => {
+        if (isTaken) this.#taken -= 1;
+        isTaken = false;
+      },
+    };
+  }
+
   make(options: LocalListenerOptions): LocalListener {
     const id = flat(this.#options.relay.node + randomBytes(12).toString("base64url"));
     return new LocalListener(id, options);
@@ -115,11 +152,15 @@ export class Listeners {
     listener: LocalListener,
     ctx: ExtendableContext,
     sessionId: string | undefined,
+    place: Place,
   ): Promise<void> {
     const trace = RequestTrace.of(ctx);
     const attachment: Attachment = { trace, subjects: [], sessionId: undefined };
     this.#attached.set(listener, attachment);
-    await this.#register(listener, attachment, sessionId);
+    const registered = this.#register(listener, attachment, sessionId);
+    // From here on it counts as a listener.
+    place.free();
+    await registered;
     if (listener.endReason) return;
     this.#join(listener);
     this.#report("attached", listener);
@@ -201,8 +242,16 @@ export class Listeners {
     for (const listener of this.find(key)) listener.end(reason);
   }
 
-  /** Makes the tabs of a browser that were attached without its new session come back with it. */
+  /**
+   * Makes the tabs of a browser that were attached without its new session come back with it, and those
+   * whose request was under way when the session began.
+   */
   reconnectAnonymous(client: string): void {
+    this.#endAnonymous(client);
+    for (const ms of UNDER_WAY) after(ms, () => this.#endAnonymous(client), { unref: true });
+  }
+
+  #endAnonymous(client: string): void {
     for (const listener of this.find(`client:${client}`)) {
       if (listener.session === undefined) listener.end("renewed");
     }

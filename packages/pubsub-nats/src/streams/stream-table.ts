@@ -1,4 +1,4 @@
-import { covers, emitEvent, type StreamSettings } from "@lanai/pubsub/backend";
+import { ConcurrentEnsures, covers, emitEvent, type StreamSettings } from "@lanai/pubsub/backend";
 import type { JetStreamManager, StreamInfo } from "@nats-io/jetstream";
 import type { MonitoredConnection } from "../connection/monitored-connection.ts";
 import { isJetStreamMissing, isUnavailable, unavailable } from "../errors.ts";
@@ -55,13 +55,18 @@ export class StreamTable {
   readonly #own = new Map<string, StreamSettings>();
   /** Those that it is making now. */
   readonly #ensuring = new Set<string>();
+  readonly #calls = new ConcurrentEnsures();
 
   constructor(parts: StreamTableParts) {
     this.#parts = parts;
   }
 
   /** Makes or changes a stream, which this process relies on from then on. */
-  async ensure(settings: StreamSettings): Promise<void> {
+  ensure(settings: StreamSettings): Promise<void> {
+    return this.#calls.run(settings, () => this.#ensure(settings));
+  }
+
+  async #ensure(settings: StreamSettings): Promise<void> {
     const { name } = settings;
     this.#ensuring.add(name);
     try {

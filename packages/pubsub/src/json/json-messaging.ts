@@ -11,6 +11,7 @@ import type {
 } from "../messaging.ts";
 import type { Message, PublishOptions, PubSub, SubscribeOptions, Subscription } from "../pubsub.ts";
 import { hasStreams, type StreamConfig, type Streams } from "../streams.ts";
+import { asAppCall } from "../subjects/reserved.ts";
 import { validateSubject } from "../subjects/subject.ts";
 import { validateSubscribe } from "../subscription/subscribe-options.ts";
 import { decode, encode } from "./codec.ts";
@@ -101,7 +102,7 @@ export class JsonMessaging implements Messaging {
   }
 
   async ensureStream(config: StreamConfig): Promise<void> {
-    await this.#streams().ensureStream(config);
+    await this.#streams().ensureStream(asAppCall(config));
   }
 
   get raw(): RawMessaging {

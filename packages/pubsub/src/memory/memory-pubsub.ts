@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { checkOptions, func, type Rules } from "@lanai/connection/options";
+import { ConcurrentEnsures } from "../calls/concurrent-ensures.ts";
 import { validatePublish } from "../calls/payload.ts";
 import {
   type StreamSettings,
@@ -43,6 +44,7 @@ class MemoryPubSub implements PubSub, Streams {
   /** The same ones, to end them all. */
   readonly #open = new Set<Inbox>();
   readonly #streams = new Map<string, MemoryStream>();
+  readonly #ensuring = new ConcurrentEnsures();
   readonly #retained = new SubjectIndex<MemoryStream>();
   #closed = false;
 
@@ -116,6 +118,10 @@ class MemoryPubSub implements PubSub, Streams {
   ensureStream: Streams["ensureStream"] = async (config) => {
     this.#mustBeOpen();
     const settings = streamSettings(config);
+    await this.#ensuring.run(settings, async () => this.#ensure(settings));
+  };
+
+  #ensure(settings: StreamSettings): void {
     this.#refuseOverlap(settings);
     const stream = this.#streams.get(settings.name);
     if (stream) {
@@ -126,7 +132,7 @@ class MemoryPubSub implements PubSub, Streams {
     this.#streams.set(settings.name, kept);
     for (const subject of kept.subjects) this.#retained.add(subject, kept);
     emitEvent("stream", { level: "info", subject: settings.name });
-  };
+  }
 
   close: PubSub["close"] = async () => {
     this.#closed = true;

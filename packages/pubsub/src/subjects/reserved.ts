@@ -9,7 +9,7 @@ const RESERVED = "$lanai.";
 const LIBRARY: unique symbol = Symbol.for("@lanai/pubsub:library");
 
 interface LibraryOptions {
-  readonly [LIBRARY]?: true;
+  readonly [LIBRARY]?: boolean;
 }
 
 /** Returns the options of a call, marked as one of a library package; see {@link libraryPubSub}. */
@@ -17,6 +17,10 @@ export const asLibraryCall = <Options extends object>(options: Options): Options
   ...options,
   [LIBRARY]: true,
 });
+
+/** Returns the options of a call of an app, whatever they hold. */
+export const asAppCall = <Options extends object>(options: Options): Options =>
+  isLibraryCall(options) ? { ...options, [LIBRARY]: false } : options;
 
 /** Whether the options of a call were marked by {@link asLibraryCall}. No JSON text can be. */
 export const isLibraryCall = (options: object | undefined): boolean =>

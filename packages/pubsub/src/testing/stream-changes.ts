@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { PubSubEvent } from "../events.ts";
 import { type Case, numbers, type Place, type RecordedSubscription, until } from "./case.ts";
 
 /** Makes or changes a stream from one of the two instances. */
@@ -59,6 +61,29 @@ function whole(listener: RecordedSubscription, published: readonly string[]): vo
 }
 
 export const streamChanges: readonly Case[] = [
+  {
+    name: "P11: calls of ensureStream for one stream with other subjects at the same time are reported",
+    async run(at) {
+      const reports: (string | undefined)[] = [];
+      const keep = (event: unknown): void => {
+        const { level, subject, message } = event as PubSubEvent;
+        if (level === "warn" && subject === `${at.prefix}s`) reports.push(message);
+      };
+      subscribe("lanai:pubsub:stream", keep);
+      try {
+        await Promise.all([
+          ensure(at, "backend", "s", "a", "b"),
+          ensure(at, "backend", "s", "b", "a"),
+        ]);
+        assert.equal(reports.length, 0, "the same subjects in another order are the same");
+        await Promise.all([ensure(at, "backend", "s", "a", "b"), ensure(at, "backend", "s", "a")]);
+      } finally {
+        unsubscribe("lanai:pubsub:stream", keep);
+      }
+      const found = reports.filter((it) => it?.includes("at the same time"));
+      assert.equal(found.length, 1, `one report that says so, of ${JSON.stringify(reports)}`);
+    },
+  },
   ...(["backend", "again"] as const).map(
     (from): Case => ({
       name: `P11: a subject that leaves its stream is heard on, changed ${from === "again" ? "elsewhere" : "here"}`,
