@@ -10,6 +10,9 @@ import * as session from "@lanai/session";
 import * as compat from "@lanai/session-compat";
 import * as jwt from "@lanai/session-jwt";
 import * as sqlite from "@lanai/session-sqlite";
+import * as sse from "@lanai/sse";
+import * as websocket from "@lanai/websocket";
+import { createParser, type EventSourceMessage } from "eventsource-parser";
 import Koa from "koa";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Browser } from "../../packages/clients/test/browser.ts";
@@ -18,6 +21,7 @@ import { until } from "../testing/until.ts";
 import {
   expressStore,
   ISSUER,
+  koaStore,
   recordingBus,
   SECRET,
   VALUES,
@@ -31,7 +35,7 @@ const clock = () => WRITTEN_AT + 60_000;
 let today: Written;
 
 beforeAll(async () => {
-  today = await write({ session, flash, jwt, sqlite, compat, clients });
+  today = await write({ session, flash, jwt, sqlite, compat, clients, sse, websocket });
 });
 
 describe.each<[string, () => Written]>([
@@ -119,6 +123,27 @@ describe.each<[string, () => Written]>([
     expect(await read({ store }, written().headers.compat)).toMatchObject(ADA);
     const again = await read({ store }, written().headers.compat);
     expect(again).toMatchObject({ values: { ...VALUES, marked: true } });
+  });
+
+  test("in a store of koa-session is read and written on", async () => {
+    const entries = structuredClone(written().koa);
+    const store = compat.fromKoaStore(koaStore({ ...entries }), { clock });
+    expect(await read({ store }, written().headers.koa)).toMatchObject(ADA);
+    const again = await read({ store }, written().headers.koa);
+    expect(again).toMatchObject({ values: { ...VALUES, marked: true } });
+  });
+
+  test("to the tabs of a browser is read by the same page", () => {
+    const { frames, close, stream } = written().live;
+    const notice = { event: "notice", data: { text: VALUES.text } };
+    expect(frames.map((it) => JSON.parse(it))).toEqual([notice]);
+    expect(close).toEqual({ code: 4401, reason: "terminated" });
+    const events: EventSourceMessage[] = [];
+    createParser({ onEvent: (event) => events.push(event) }).feed(stream);
+    expect(events.map(({ data, ...rest }) => ({ ...rest, data: JSON.parse(data) }))).toEqual([
+      { id: undefined, ...notice },
+      { id: "ended", event: "session", data: { ended: "terminated" } },
+    ]);
   });
 
   test.each([

@@ -10,7 +10,10 @@ import type * as session from "@lanai/session";
 import type * as compat from "@lanai/session-compat";
 import type * as jwt from "@lanai/session-jwt";
 import type * as sqlite from "@lanai/session-sqlite";
+import type * as sse from "@lanai/sse";
+import type * as websocket from "@lanai/websocket";
 import Koa from "koa";
+import { WebSocket } from "ws";
 
 /** The packages by which the formats are written: today's, or those of an older commit. */
 export interface Packages {
@@ -18,8 +21,10 @@ export interface Packages {
   readonly flash: Pick<typeof flashes, "flashOf">;
   readonly jwt: Pick<typeof jwt, "jwtTracker" | "jwtStore" | "bearerTracker">;
   readonly sqlite: Pick<typeof sqlite, "sqliteStore">;
-  readonly compat: Pick<typeof compat, "fromExpressStore">;
+  readonly compat: Pick<typeof compat, "fromExpressStore" | "fromKoaStore">;
   readonly clients: Pick<typeof clients, "createClients">;
+  readonly sse: Pick<typeof sse, "sse">;
+  readonly websocket: Pick<typeof websocket, "attachUpgrade">;
 }
 
 /** What was stored and sent. */
@@ -28,12 +33,22 @@ export interface Written {
   readonly sqlite: readonly string[];
   /** What a store of express-session was given, by key. */
   readonly compat: Readonly<Record<string, unknown>>;
+  /** What a store of koa-session was given, by key. */
+  readonly koa: Readonly<Record<string, unknown>>;
   /** Request headers by which a client presents its session. */
   readonly headers: Readonly<Record<Way, Headers>>;
   /** Client cookies, and the public ids that they had. */
   readonly clients: Readonly<Record<"signed" | "plain", { cookie: string; id: string }>>;
   /** What a process has published for the others. */
   readonly notes: readonly Note[];
+  /** What was sent to the tabs of a browser: a notice, and that they are ended. */
+  readonly live: Live;
+}
+
+export interface Live {
+  readonly frames: readonly string[];
+  readonly close: { readonly code: number; readonly reason: string };
+  readonly stream: string;
 }
 
 type Way =
@@ -41,6 +56,7 @@ type Way =
   | "plainCookie"
   | "header"
   | "compat"
+  | "koa"
   | "jwtPointer"
   | "jwtBearer"
   | "jwtCookie"
@@ -98,19 +114,24 @@ export async function write(packages: Packages): Promise<Written> {
     const byJwt = (carrier?: session.Tracker) =>
       headersOf({ store, tracker: jwt.jwtTracker({ ...terms, ...(carrier && { carrier }) }) });
     const express = expressStore();
+    const koa = koaStore();
     const headers = {
       signedCookie,
       plainCookie: await headersOf({ store }),
       header: await headersOf({ store, tracker: session.headerTracker() }),
       compat: await headersOf({ store: compat.fromExpressStore(express, { clock }) }),
+      koa: await headersOf({ store: compat.fromKoaStore(koa, { clock }) }),
       jwtPointer: await byJwt(),
       jwtBearer: await byJwt(jwt.bearerTracker()),
       jwtCookie: await byJwt(session.cookieTracker()),
       jwtStore: await headersOf({ store: jwt.jwtStore({ ...terms, expiresIn: 3_600_000 }) }),
     };
     store.close?.();
-    const { entries } = express;
-    return { sqlite: dump(file), compat: entries, headers, ...(await writeClients(packages)) };
+    return {
+      ...{ sqlite: dump(file), compat: express.entries, koa: koa.entries, headers },
+      ...(await writeClients(packages)),
+      live: await writeLive(packages),
+    };
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -130,6 +151,20 @@ export function expressStore(entries: Record<string, unknown> = {}) {
     destroy(key: string, done: (error?: unknown) => void) {
       delete entries[key];
       done();
+    },
+  };
+}
+
+/** A store of koa-session, whose entries are what it would have written as JSON. */
+export function koaStore(entries: Record<string, unknown> = {}) {
+  return {
+    entries,
+    get: (key: string) => structuredClone(entries[key]),
+    set(key: string, entry: object) {
+      entries[key] = JSON.parse(JSON.stringify(entry));
+    },
+    destroy(key: string) {
+      delete entries[key];
     },
   };
 }
@@ -184,6 +219,55 @@ async function writeClients({
   await its.terminate({ client: plain.id });
   await Promise.all([its.close(), other.close()]);
   return { clients: { plain, signed }, notes };
+}
+
+/** Sends to a WebSocket and an event stream of one browser, and ends both. */
+async function writeLive({
+  session: { createSessions },
+  clients: { createClients },
+  sse: { sse },
+  websocket: { attachUpgrade },
+}: Packages): Promise<Live> {
+  const sessions = createSessions();
+  const its = createClients({ sessions });
+  const app = new Koa();
+  app.use(sessions.middleware());
+  app.use(its.middleware());
+  app.use(sse({ heartbeat: Infinity }));
+  let attached = 0;
+  const both = Promise.withResolvers<void>();
+  app.use(async (ctx) => {
+    ctx.body = ctx.client?.id;
+    if (ctx.path !== "/live") return;
+    await its.attach(ctx, { anonymous: true });
+    attached += 1;
+    if (attached === 2) both.resolve();
+  });
+  const server = app.listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  attachUpgrade(server, app);
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const first = await fetch(`http://${address}`);
+  const cookie = first.headers.getSetCookie()[0]?.split(";", 1)[0] ?? "";
+  const client = await first.text();
+
+  const frames: string[] = [];
+  const socket = new WebSocket(`ws://${address}/live`, { headers: { cookie } });
+  socket.on("message", (data) => frames.push(String(data)));
+  const closed = new Promise<Live["close"]>((resolve) => {
+    socket.once("close", (code, reason) => resolve({ code, reason: String(reason) }));
+  });
+  const accept = "text/event-stream";
+  const stream = await fetch(`http://${address}/live`, { headers: { cookie, accept } });
+  const text = stream.text();
+  await both.promise;
+  await its.send({ client }, "notice", { text: VALUES.text });
+  await its.terminate({ client });
+  const live = { frames, close: await closed, stream: await text };
+  await its.close();
+  server.close();
+  server.closeAllConnections();
+  return live;
 }
 
 function dump(file: string): string[] {
