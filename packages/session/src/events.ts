@@ -13,7 +13,7 @@ export interface SessionEvent {
   readonly publicId?: string;
   /**
    * The public id of the session of whoever acts for the user, in what an impersonated session does, and
-   * in its end, unless it was ended by the user or by an operator: only its public id is at hand then.
+   * in its end, whoever has ended it.
    */
   readonly impersonator?: string;
   /** The reason: `malformed`, `unknown`, `expired`, or a tracker's own word. */

@@ -148,6 +148,25 @@ describe("acting for a user", () => {
     }
   });
 
+  test.each<[how: string, end: (at: Site, publicId: string) => unknown]>([
+    ["its public id", ({ sessions }, id) => sessions.destroyByPublicId({ user: "ada" }, id)],
+    ["its user", ({ sessions }) => sessions.destroyAll({ user: "ada" })],
+    ["an operator", ({ sessions }) => sessions.destroyAll({ everyone: true })],
+  ])("U5: its end by %s names the impersonator's session in the event", async (_how, end) => {
+    using heard = listen();
+    const { at, root } = await acting();
+    await using _ = at;
+    const { publicId } = await who(root);
+    const [mine] = await at.sessions.list({ user: "root" });
+    await end(at, String(publicId));
+    const ends = heard.events.filter(({ name }) => name === "destroyed");
+    expect(
+      ends
+        .filter(({ event }) => event.publicId === publicId)
+        .map(({ event }) => event.impersonator),
+    ).toEqual([mine?.publicId]);
+  });
+
   test("nobody who isn't signed in acts for anybody", async () => {
     await using at = await site(routes);
     const stranger = at.browser();

@@ -1,5 +1,5 @@
 import { events } from "../events.ts";
-import { actingOwner, impersonatedBy } from "../request/acting-owner.ts";
+import { actingOwner, impersonatedBy, impersonatorBehind } from "../request/acting-owner.ts";
 import type { EndCall } from "../request/end-call.ts";
 import { codeOf } from "../request/failures.ts";
 import type { DamagedSession, StoredSession } from "../request/stored-session.ts";
@@ -147,13 +147,13 @@ export class Ends {
     this.#forget(call);
     if (!ended || call.isReported) return;
     call.isReported = true;
-    await this.report(ended, "destroyed", call.impersonator);
+    await this.report(ended, "destroyed");
   }
 
   /** Ends a session by its public id, and reports it. */
-  async endByPublicId(owner: string, publicId: string, impersonator?: string): Promise<void> {
+  async endByPublicId(owner: string, publicId: string): Promise<void> {
     const ended = await this.#destroy(owner, publicId);
-    if (ended) await this.report(ended, "destroyed", impersonator);
+    if (ended) await this.report(ended, "destroyed");
   }
 
   /**
@@ -161,16 +161,12 @@ export class Ends {
    * nobody suffers: the session opens nothing any more.
    */
   async endImpersonated(publicId: string, impersonator: string): Promise<void> {
-    await this.endByPublicId(actingOwner(publicId), publicId, impersonator).catch(() => {});
+    await this.endByPublicId(actingOwner(publicId, impersonator), publicId).catch(() => {});
   }
 
-  /** @param impersonator - The public id of the session of whoever acts by this one, where it is at hand. */
-  async report(
-    { publicId, owners }: Ended,
-    reason: SessionEnd["reason"],
-    impersonator?: string,
-  ): Promise<void> {
+  async report({ publicId, owners }: Ended, reason: SessionEnd["reason"]): Promise<void> {
     if (reason === "destroyed") {
+      const impersonator = impersonatorBehind(publicId, owners);
       events.emit("destroyed", {
         ...{ level: "info", property: this.#property, publicId },
         ...(impersonator !== undefined && { impersonator }),

@@ -77,7 +77,7 @@ export function beginImpersonation(
   draft.set(BEHIND, { userId: ownId, publicId, key });
   draft.set(USER, userId);
   draft.addOwner(userOwner(userId));
-  draft.addOwner(actingOwner);
+  draft.addOwner((own) => actingOwner(own, publicId));
   draft.absoluteTimeout = timeout;
   draft.renewal = "login";
 }

@@ -4,16 +4,13 @@ import type { Access } from "./access.ts";
 /** A call that ends one session, with all its repeats: the store gives each the first result. */
 export class EndCall {
   readonly key: Key;
-  /** The public id of the session of whoever acts by the one that ends. */
-  readonly impersonator: string | undefined;
   /** Whether the end was reported: the store may confirm it more than once. */
   isReported = false;
   readonly #operation: string;
   readonly #access: Access;
 
-  constructor(access: Access, key: Key, impersonator?: string) {
+  constructor(access: Access, key: Key) {
     this.key = key;
-    this.impersonator = impersonator;
     this.#access = access;
     this.#operation = access.operation();
   }

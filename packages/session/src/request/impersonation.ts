@@ -71,7 +71,7 @@ export async function findImpersonator(
   const behind = impersonatorIn(impersonated.values);
   const { store, callStore } = settings;
   if (behind === undefined || !isIndexed(store)) return undefined;
-  const owner = actingOwner(impersonated.publicId);
+  const owner = actingOwner(impersonated.publicId, behind.publicId);
   const loaded = await callStore(() => store.load(behind.key));
   const record =
     loaded.status === "live"
@@ -131,14 +131,16 @@ export async function bind(
   impersonatorSession: StoredSession,
   impersonated: string,
 ): Promise<boolean> {
-  const before = impersonatedBy(impersonatorSession.publicId, impersonatorSession.record.owners);
+  const { publicId: by, record } = impersonatorSession;
+  const before = impersonatedBy(by, record.owners);
+  const ownerOf = (of: string) => actingOwner(of, by);
   const { status } = await impersonatorSession.commit({
     touch: true,
-    addOwners: new Set([actingOwner(impersonated)]),
-    ...(before.length > 0 && { removeOwners: new Set(before.map(actingOwner)) }),
+    addOwners: new Set([ownerOf(impersonated)]),
+    ...(before.length > 0 && { removeOwners: new Set(before.map(ownerOf)) }),
   });
   if (status !== "saved") return false;
-  for (const publicId of before) await ends.endImpersonated(publicId, impersonatorSession.publicId);
+  for (const publicId of before) await ends.endImpersonated(publicId, by);
   return true;
 }
 
@@ -159,7 +161,7 @@ export async function restore(
 ): Promise<Stopped> {
   const { callStore, generator, operation } = settings;
   const store = mustBeIndexed(settings.store);
-  const owner = actingOwner(impersonated.publicId);
+  const owner = actingOwner(impersonated.publicId, publicId);
   const fresh = await generator.generate(ctx);
   const id = `${key.slice(0, 2)}${fresh.slice(2)}`;
   const change = {

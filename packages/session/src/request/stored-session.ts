@@ -220,7 +220,7 @@ export class StoredSession {
    */
   end(former?: EndCall): EndCall {
     this.#isGone = true;
-    this.#end ??= former ?? new EndCall(this.#access, this.#key, this.impersonator?.publicId);
+    this.#end ??= former ?? new EndCall(this.#access, this.#key);
     return this.#end;
   }
 }
