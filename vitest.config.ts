@@ -1,8 +1,11 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { isLong } from "./scripts/testing/chance.ts";
 import { patience } from "./scripts/testing/patience.ts";
 
 const SERVERS = "**/*.server.test.ts";
+/** Without `*.long.server.test.ts`, which `npm run test:long` and `npm run test:examples` run. */
+const SHORT_SERVERS = "**/!(*.long).server.test.ts";
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["@lanai/source"] } },
@@ -17,7 +20,10 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "servers", include: [`{packages,examples,scripts}/${SERVERS}`] },
+        test: {
+          name: "servers",
+          include: [`{packages,examples,scripts}/${isLong ? SERVERS : SHORT_SERVERS}`],
+        },
       },
       {
         extends: true,

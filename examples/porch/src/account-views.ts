@@ -1,30 +1,16 @@
 import type { FlashMessage } from "@lanai/flash";
 import type { Session } from "@lanai/session";
 import { actingPanel } from "./acting.ts";
-import { type Html, html } from "./html.ts";
+import { html } from "./html.ts";
 import { layout, time } from "./layout.ts";
-
-/** A field for the password, with the error of the last attempt. */
-const passwordField = (password: string, error: string | undefined, hint: string): Html => {
-  const described = error
-    ? html`aria-invalid="true" aria-describedby="error" autofocus`
-    : html`aria-describedby="hint"`;
-  return html`<label for="password">Password</label>
-      <input id="password" name="password" type="password" autocomplete="current-password" required
-        ${described}>
-      <p class="hint" id="hint">${hint} <code>${password}</code>.</p>`;
-};
-
-const alert = (error: string | undefined): Html | undefined =>
-  error === undefined ? undefined : html`<p class="error" id="error" role="alert">${error}</p>`;
+import { alert, passwordField } from "./password.ts";
 
 export function signIn(form: {
-  readonly password: string;
   readonly name?: string;
   readonly messages?: readonly FlashMessage[];
   readonly error?: string;
 }): string {
-  const { password, name = "", messages = [], error } = form;
+  const { name = "", messages = [], error } = form;
   return layout({
     title: error ?? "Sign in",
     user: undefined,
@@ -36,45 +22,12 @@ export function signIn(form: {
       <label for="name">Name</label>
       <input id="name" name="name" value="${name}" autocomplete="username" autocapitalize="none"
         maxlength="40" required${error ? undefined : html` autofocus`}>
-      ${passwordField(password, error, "Any name will do. The password is")}
+      ${passwordField(error, "Any name will do. The password is")}
       <label class="check"><input type="checkbox" name="stay" value="yes"> Stay signed in for 30 days</label>
       <button class="button wide">Sign in</button>
     </form>`,
   });
 }
-
-/** "Confirm it's you": the form posts to the address that it has, which says where to go afterwards. */
-export function confirm(form: {
-  readonly user: string;
-  readonly password: string;
-  readonly error?: string;
-}): string {
-  const { user, password, error } = form;
-  return layout({
-    title: error ?? "Confirm it’s you",
-    user,
-    main: html`<form class="card" method="post">
-      <h1>Confirm it’s you</h1>
-      <p>What comes next can’t be undone, and your last sign-in was a while ago. Type the password again.</p>
-      ${alert(error)}
-      <input type="hidden" name="name" value="${user}" autocomplete="username">
-      ${passwordField(password, error, "It is still")}
-      <button class="button wide">Confirm</button>
-    </form>`,
-  });
-}
-
-export const deleteAccount = (user: string): string =>
-  layout({
-    title: "Delete the account",
-    user,
-    main: html`<form class="card" method="post" action="/account/delete">
-      <h1>Delete the account of ${user}?</h1>
-      <p>Every browser that is signed in as ${user} is signed out at once, and its open tabs leave.</p>
-      <button class="button danger wide">Delete the account</button>
-      <p class="aside"><a href="/home">Keep it</a></p>
-    </form>`,
-  });
 
 export function home(page: {
   readonly user: string;

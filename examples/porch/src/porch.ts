@@ -8,11 +8,13 @@ import { account } from "./account.ts";
 import { acting } from "./acting.ts";
 import { assets } from "./assets.ts";
 import { declareChannels, type Live } from "./channels.ts";
+import { confirm } from "./confirm.ts";
 import { demos } from "./demos.ts";
 import { devices } from "./devices.ts";
 import { errorPages } from "./errors.ts";
 import { firstPage } from "./first-page.ts";
 import { live } from "./live.ts";
+import { passwordCheck } from "./password.ts";
 import { rooms } from "./rooms.ts";
 import { securityHeaders } from "./security.ts";
 
@@ -22,13 +24,18 @@ export interface Porch {
   readonly channels: Live;
 }
 
-/** The app, on any sessions and any bus: any store, any tracker, any backend. */
-export async function porch(sessions: Sessions, bus: Bus = createPubSub()): Promise<Porch> {
+/** The app, on any sessions and any bus: any store, any tracker, any backend. A test may hold the clock. */
+export async function porch(
+  sessions: Sessions,
+  bus: Bus = createPubSub(),
+  clock: () => number = Date.now,
+): Promise<Porch> {
   const clients = createClients({ sessions, pubsub: bus });
   const channels = declareChannels(clients, bus);
   // What a tab may miss while its connection is lost.
   await bus.ensureStream({ name: "rooms", subjects: ["channels.>"], maxMsgs: 1_000 });
 
+  const isRight = passwordCheck(clock);
   const app = new Koa();
   app.use(securityHeaders);
   app.use(assets);
@@ -41,7 +48,8 @@ export async function porch(sessions: Sessions, bus: Bus = createPubSub()): Prom
     firstPage(),
     live(clients, channels),
     demos({ bus, clients, channels }),
-    account(clients),
+    account(clients, isRight),
+    confirm(clients, isRight),
     acting(),
     devices(clients, sessions),
     rooms(channels),

@@ -8,7 +8,7 @@ export class Throttle {
   readonly #failures = new Map<string, Failures>();
   readonly #clock: () => number;
 
-  constructor(clock: () => number = Date.now) {
+  constructor(clock: () => number) {
     this.#clock = clock;
   }
 

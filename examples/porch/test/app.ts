@@ -20,8 +20,9 @@ export const failure: Error = new Error("a secret of the app");
 
 export async function startApp(): Promise<StartedApp> {
   let now = Date.parse("2030-01-01T12:00:00Z");
-  const store = memoryStore({ clock: () => now });
-  const { app } = await porch(createSessions({ store }));
+  const clock = () => now;
+  const store = memoryStore({ clock });
+  const { app } = await porch(createSessions({ store }), undefined, clock);
   app.silent = true;
   app.use((ctx) => {
     if (ctx.path === "/fails") throw failure;

@@ -1,25 +1,16 @@
-import type { Browser, Page, Response } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { startChromium } from "../../../scripts/services/chromium.ts";
+import type { Page, Response } from "playwright-core";
+import { expect, test } from "vitest";
+import { eachTest } from "./each-test.ts";
 import { signIn, startSite } from "./site.ts";
-import { newVisitor, violations } from "./visitor.ts";
+import { violations, visitorsOf } from "./visitor.ts";
 
-type Site = Awaited<ReturnType<typeof startSite>>;
-let chromium: Browser;
-let site: Site;
+const site = eachTest(startSite);
+const newVisitor = visitorsOf(site);
+
 const MINUTE = 60_000;
 
 /** Where the screenshots of all pages go; none are taken if it isn't set. */
 const { SCREENS } = process.env;
-
-beforeAll(async () => {
-  chromium = await startChromium();
-});
-afterAll(() => chromium?.close());
-beforeEach(async () => {
-  site = await startSite();
-  return () => site.stop();
-});
 
 const wrongPassword = async (page: Page) => {
   if (!page.url().includes("/sign-in")) await page.goto("/sign-in");
@@ -158,8 +149,8 @@ const pages: [name: string, status: number, go: (page: Page) => Promise<unknown>
   ],
 ];
 
-/** Those of one layout have one of them here; all are in the long form, which `.ci/run` runs. */
-const SHORT = ["first page", "wrong password", "404", "home", "room", "devices", "both-survive"];
+/** One of each layout; all are in the long form, which `npm run test:examples` runs. */
+const SHORT = ["first page", "home", "room"];
 const seen = process.env.LONG ? pages : pages.filter(([name]) => SHORT.includes(name));
 
 /** Pixels of the page that don't fit into the window's width. */
@@ -167,7 +158,7 @@ const overflow = (page: Page): Promise<number> =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 test("no page has a violation that axe-core finds, light and dark, or anything that is cut", async () => {
-  await using visitor = await newVisitor(chromium, site.url);
+  await using visitor = await newVisitor();
   const { page, complaints } = visitor;
   for (const [name, status, go] of seen) {
     const isAnswer = (it: Response) =>

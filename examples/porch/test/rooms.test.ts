@@ -1,27 +1,20 @@
-import { beforeEach, describe, expect, test } from "vitest";
-import { expectRedirect, type StartedApp, startApp } from "./app.ts";
+import { describe, expect, test } from "vitest";
+import { expectRedirect, startApp } from "./app.ts";
 import { Browser } from "./browser.ts";
+import { eachTest } from "./each-test.ts";
 
-let site: StartedApp;
-let browser: Browser;
-let url: string;
-
-beforeEach(async () => {
-  site = await startApp();
-  ({ browser, url } = site);
-  return () => site.stop();
-});
+const site = eachTest(startApp);
 
 describe("a room", () => {
   const id = "one";
 
   test("keeps a message that was sent twice once, and counts it once", async () => {
-    const other = new Browser(url);
-    await browser.signIn("ada");
+    const other = new Browser(site.url);
+    await site.browser.signIn("ada");
     await other.signIn("bob");
     for (let i = 0; i < 2; i++) {
       expectRedirect(
-        await browser.post("/rooms/lobby", { id, text: "Aloha <b>" }),
+        await site.browser.post("/rooms/lobby", { id, text: "Aloha <b>" }),
         303,
         "/rooms/lobby",
       );
@@ -32,25 +25,27 @@ describe("a room", () => {
   });
 
   test("keeps what two tabs have read at the same moment", async () => {
-    const other = new Browser(url);
-    await browser.signIn("ada");
+    const other = new Browser(site.url);
+    await site.browser.signIn("ada");
     await other.signIn("bob");
     for (const room of ["lobby", "garden", "beach"]) {
-      await browser.post(`/rooms/${room}`, { id, text: "Aloha" });
+      await site.browser.post(`/rooms/${room}`, { id, text: "Aloha" });
     }
     await Promise.all(["lobby", "garden", "beach"].map((room) => other.get(`/rooms/${room}`)));
     expect(await other.page("/rooms")).not.toContain("unread");
   });
 
   test("that is none is a 404, and an empty message a 400", async () => {
-    await browser.signIn("ada");
-    expect((await browser.get("/rooms/attic")).status).toBe(404);
-    expect((await browser.post("/rooms/attic", { id, text: "Aloha" })).status).toBe(404);
-    expect((await browser.post("/rooms/lobby", { id, text: " " })).status).toBe(400);
-    expect((await browser.post("/rooms/lobby", { id: "a b", text: "Aloha" })).status).toBe(400);
+    await site.browser.signIn("ada");
+    expect((await site.browser.get("/rooms/attic")).status).toBe(404);
+    expect((await site.browser.post("/rooms/attic", { id, text: "Aloha" })).status).toBe(404);
+    expect((await site.browser.post("/rooms/lobby", { id, text: " " })).status).toBe(400);
+    expect((await site.browser.post("/rooms/lobby", { id: "a b", text: "Aloha" })).status).toBe(
+      400,
+    );
   });
 
   test("is for those who are signed in", async () => {
-    expectRedirect(await browser.get("/rooms/lobby"), 302, "/sign-in");
+    expectRedirect(await site.browser.get("/rooms/lobby"), 302, "/sign-in");
   });
 });

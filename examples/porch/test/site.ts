@@ -10,7 +10,9 @@ import { porch } from "../src/porch.ts";
 export async function startSite() {
   let advanced = 0;
   const store = memoryStore({ clock: () => Date.now() + advanced });
-  const { app, clients, channels } = await porch(createSessions({ store }));
+  const sessions = createSessions({ store });
+  // However slow the machine is, wrong passwords come at one moment.
+  const { app, clients, channels } = await porch(sessions, undefined, () => advanced);
   app.silent = true;
   app.use((ctx) => {
     if (ctx.path === "/fails") throw new Error("on purpose");

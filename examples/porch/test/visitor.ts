@@ -1,5 +1,7 @@
 import axe from "axe-core";
-import type { Browser, BrowserContext, Frame, Page } from "playwright-core";
+import type { Browser, BrowserContext, BrowserContextOptions, Frame, Page } from "playwright-core";
+import { afterAll, beforeAll } from "vitest";
+import { startChromium } from "../../../scripts/services/chromium.ts";
 
 /** A page in a browser of its own, and what the browser complains about in it. */
 export interface Visitor extends AsyncDisposable {
@@ -8,20 +10,24 @@ export interface Visitor extends AsyncDisposable {
   readonly complaints: readonly string[];
 }
 
-export async function newVisitor(
-  chromium: Browser,
-  baseURL: string,
-  options = {},
-): Promise<Visitor> {
-  const context = await chromium.newContext({ baseURL, ...options });
-  context.setDefaultTimeout(60_000);
-  const complaints: string[] = [];
-  context.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
+/** Starts Chromium for the tests of a file, and returns how they open a page in a browser of its own. */
+export function visitorsOf(site: { readonly url: string }) {
+  let chromium: Browser;
+  beforeAll(async () => {
+    chromium = await startChromium();
   });
-  context.on("weberror", (error) => complaints.push(String(error.error())));
-  const page = await context.newPage();
-  return { context, page, complaints, [Symbol.asyncDispose]: () => context.close() };
+  afterAll(() => chromium?.close());
+  return async (options: BrowserContextOptions = {}): Promise<Visitor> => {
+    const context = await chromium.newContext({ baseURL: site.url, ...options });
+    context.setDefaultTimeout(60_000);
+    const complaints: string[] = [];
+    context.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text());
+    });
+    context.on("weberror", (error) => complaints.push(String(error.error())));
+    const page = await context.newPage();
+    return { context, page, complaints, [Symbol.asyncDispose]: () => context.close() };
+  };
 }
 
 /** What axe-core finds in a page or a pane. */

@@ -1,26 +1,15 @@
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { startChromium } from "../../../scripts/services/chromium.ts";
+import { expect, test } from "vitest";
+import { eachTest } from "./each-test.ts";
 import { signIn, startSite } from "./site.ts";
-import { newVisitor } from "./visitor.ts";
+import { visitorsOf } from "./visitor.ts";
 
-let chromium: Browser;
-let site: Awaited<ReturnType<typeof startSite>>;
-const newPage = (options = {}) => newVisitor(chromium, site.url, options);
-
-beforeAll(async () => {
-  chromium = await startChromium();
-});
-afterAll(() => chromium?.close());
-beforeEach(async () => {
-  site = await startSite();
-  return () => site.stop();
-});
+const site = eachTest(startSite);
+const newVisitor = visitorsOf(site);
 
 test("times are in the reader's zone", async () => {
   const hours: string[] = [];
   for (const timezoneId of ["Pacific/Honolulu", "Asia/Kolkata"]) {
-    await using visitor = await newPage({ timezoneId, locale: "en-GB" });
+    await using visitor = await newVisitor({ timezoneId, locale: "en-GB" });
     await signIn(visitor.page, "ada");
     const time = visitor.page.locator("time").first();
     await expect.poll(() => time.textContent()).not.toContain("UTC");
@@ -34,7 +23,7 @@ test("times are in the reader's zone", async () => {
 });
 
 test("nothing moves for a reader who asked for reduced motion", async () => {
-  await using visitor = await newPage({ reducedMotion: "reduce" });
+  await using visitor = await newVisitor({ reducedMotion: "reduce" });
   const { page } = visitor;
   const expectStill = async (path: string) => {
     await page.goto(path);
@@ -56,48 +45,9 @@ test("nothing moves for a reader who asked for reduced motion", async () => {
     await expectStill(path);
 });
 
-test("a page with an open tab is confirmed before the account is deleted, in every browser", async () => {
-  await using visitor = await newPage();
-  await using other = await newPage();
-  await signIn(visitor.page, "ada");
-  await signIn(other.page, "ada");
-  site.advance(120_000);
-  const { page } = visitor;
-  await page.getByRole("link", { name: "Delete the account" }).click();
-  await page.getByRole("heading", { name: "Confirm it’s you" }).waitFor();
-  await page.getByLabel("Password").fill("wrong");
-  await page.getByRole("button", { name: "Confirm" }).click();
-  await page.getByText("That is not the password").waitFor();
-  await page.getByLabel("Password").fill("aloha");
-  await page.getByRole("button", { name: "Confirm" }).click();
-  await page.waitForURL("**/account/delete");
-  await page.getByRole("button", { name: "Delete the account" }).click();
-  await page.getByText("The account of ada is deleted").waitFor();
-  await other.page.waitForURL("**/sign-in?ended");
-});
-
-test("the list of devices follows a browser that signs in and closes its tab", async () => {
-  await using visitor = await newPage();
-  await signIn(visitor.page, "ada");
-  await visitor.page.goto("/devices");
-  const devices = visitor.page.locator(".device");
-  await devices.getByText("Connected now").waitFor();
-  const label = visitor.page.getByLabel("Name of this device");
-  await label.pressSequentially("Kit");
-  const other = await newPage();
-  await signIn(other.page, "ada");
-  await devices.getByText("Connected now").nth(1).waitFor();
-  // Whoever is typing a name meanwhile goes on.
-  await visitor.page.keyboard.type("chen");
-  expect(await label.inputValue()).toBe("Kitchen");
-  await other.context.close();
-  await expect.poll(() => devices.getByText("Connected now").count()).toBe(1);
-  expect(await devices.count()).toBe(2);
-});
-
 test("without a mouse one skips to the page, signs in, posts and ends a device", async () => {
-  await using visitor = await newPage();
-  await using other = await newPage();
+  await using visitor = await newVisitor();
+  await using other = await newVisitor();
   const { page } = visitor;
   const { keyboard } = page;
   const tabTo = async (selector: string) => {
