@@ -35,7 +35,7 @@ async function runChild(kind: string, reply?: string, program = ASKS): Promise<T
     socket.on("error", () => {});
     socket.once("data", () => {
       if (reply === undefined) void letGoOn();
-      else socket.end(reply, letGoOn);
+      else socket.end(reply, () => void letGoOn());
     });
   });
   server.listen(0, "127.0.0.1");
