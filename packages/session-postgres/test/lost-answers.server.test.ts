@@ -5,7 +5,13 @@ import { startCuttingProxy } from "../../../scripts/testing/cutting-proxy.ts";
 import { CLIENT_TIMEOUT, lostAnswers } from "../../session/test/lost-answers.ts";
 import { type Database, newTable, quietStore, startDatabase } from "./database.ts";
 
-const table = newTable();
+interface Table {
+  readonly name: string;
+  readonly ready: Promise<unknown>;
+}
+
+/** A space is a table. */
+const tables = new Map<number, Table>();
 let database: Database;
 let direct: Pool;
 
@@ -15,11 +21,19 @@ const isCommand = (chunk: Buffer) => /[PBQ]/.test(String.fromCharCode(chunk[0] ?
 beforeAll(async () => {
   database = await startDatabase({ fsync: "off" });
   direct = database.pool();
-  await quietStore(direct, { table }).migrate();
 });
 afterAll(async () => {
   await database?.[Symbol.asyncDispose]();
 });
+
+function tableOf(space: number): Table {
+  const known = tables.get(space);
+  if (known) return known;
+  const name = newTable();
+  const table = { name, ready: quietStore(direct, { table: name }).migrate() };
+  tables.set(space, table);
+  return table;
+}
 
 const timeouts = [undefined, CLIENT_TIMEOUT, ...(isLong ? [CLIENT_TIMEOUT / 2] : [])];
 
@@ -27,14 +41,18 @@ for (const query_timeout of timeouts) {
   lostAnswers({
     name: `PostgreSQL, query_timeout ${query_timeout}`,
     startProxy: () => startCuttingProxy({ target: database.server.port, isCommand }),
-    direct: () => quietStore(direct, { table }),
-    open(port) {
+    async direct(space) {
+      const { name, ready } = tableOf(space);
+      await ready;
+      return quietStore(direct, { table: name });
+    },
+    open(port, space) {
       const pool = database.pool({
         port,
         max: 3,
         ...(query_timeout !== undefined && { query_timeout }),
       });
-      const store = quietStore(pool, { table });
+      const store = quietStore(pool, { table: tableOf(space).name });
       return {
         store,
         async close() {

@@ -2,7 +2,7 @@ import { redisStore } from "@lanai/session-redis";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
-import { isLong } from "../../../scripts/testing/chance.ts";
+import { deckOf, isLong, randomFrom, seed } from "../../../scripts/testing/chance.ts";
 import { startCuttingProxy } from "../../../scripts/testing/cutting-proxy.ts";
 import { until } from "../../../scripts/testing/until.ts";
 import { CLIENT_TIMEOUT, lostAnswers } from "../../session/test/lost-answers.ts";
@@ -10,31 +10,42 @@ import { newKey, record } from "./records.ts";
 
 let server: RedisServer;
 let direct: Redis;
+/** The clients of the databases, by their numbers: a space is a database. */
+const clients = new Map<number, Redis>();
 
 beforeAll(async () => {
-  server = await startRedis();
-  direct = new Redis(server.port);
+  server = await startRedis({ args: ["--databases", "1000"] });
+  direct = clientOf(0);
 });
 afterAll(async () => {
-  direct?.disconnect();
+  for (const client of clients.values()) client.disconnect();
   await server?.stop();
 });
 
+function clientOf(db: number): Redis {
+  const client = clients.get(db) ?? new Redis(server.port, { db });
+  clients.set(db, client);
+  return client;
+}
+
 const timeouts = [undefined, CLIENT_TIMEOUT, ...(isLong ? [CLIENT_TIMEOUT / 2] : [])];
-const retries = isLong ? [0, 1, 20, null] : [0, 1];
+/** The short form has each of two numbers of retries with one of the timeouts, by chance. */
+const shortRetries = deckOf([0, 1], randomFrom(seed));
+const retries = () => (isLong ? [0, 1, 20, null] : [shortRetries()]);
 
 for (const commandTimeout of timeouts) {
-  for (const maxRetriesPerRequest of retries) {
+  for (const maxRetriesPerRequest of retries()) {
     lostAnswers({
       name: `Redis, commandTimeout ${commandTimeout}, maxRetriesPerRequest ${maxRetriesPerRequest}`,
       startProxy: () =>
         startCuttingProxy({
           target: server.port,
-          isCommand: (chunk) => /EVAL/i.test(chunk.toString("latin1")),
+          isCommand: (chunk) => /EVAL|SCAN/i.test(chunk.toString("latin1")),
         }),
-      direct: () => redisStore(direct),
-      open(port) {
+      direct: (space) => redisStore(clientOf(space)),
+      open(port, db) {
         const redis = new Redis(port, {
+          db,
           maxRetriesPerRequest,
           ...(commandTimeout !== undefined && { commandTimeout }),
           retryStrategy: () => 5,

@@ -1,7 +1,8 @@
 import { createSessions } from "@lanai/session";
-import type { Awaitable, IndexedStore } from "@lanai/session/store";
+import type { Awaitable, IndexedStore, PagedStore } from "@lanai/session/store";
 import Koa, { type Context } from "koa";
 import { describe, expect, test } from "vitest";
+import { deckOf, isLong, randomFrom, seed } from "../../../scripts/testing/chance.ts";
 import type { CuttingProxy, Fate } from "../../../scripts/testing/cutting-proxy.ts";
 import { until } from "../../../scripts/testing/until.ts";
 import { Browser, type Served, serve } from "./http.ts";
@@ -20,11 +21,16 @@ const MAX_TRIES = 30;
 export interface LostAnswersOptions {
   readonly name: string;
   readonly startProxy: () => Promise<CuttingProxy>;
-  /** A store on a client that goes through the proxy at this port. */
-  readonly open: (port: number) => Awaitable<{ store: IndexedStore; close(): Awaitable<void> }>;
-  /** A store that doesn't: what it says is what there is. */
-  readonly direct: () => IndexedStore;
+  /** A store on a client that goes through the proxy at this port, with the sessions of a space. */
+  readonly open: (
+    port: number,
+    space: number,
+  ) => Awaitable<{ store: LostAnswersStore; close(): Awaitable<void> }>;
+  /** A store that doesn't: what it says is what there is. Called before `open` for each space. */
+  readonly direct: (space: number) => Awaitable<LostAnswersStore>;
 }
+
+export type LostAnswersStore = IndexedStore & PagedStore;
 
 /** What is asked for without faults, each time by a new browser, of which the last one stays. */
 const BEFORES = {
@@ -34,6 +40,8 @@ const BEFORES = {
   twice: ["/login", "/login"],
   /** As many sessions as are allowed, none of which is the browser's. */
   full: ["/login", "/login", "/login"],
+  /** The session of who acts for somebody else, and the one in which that is done. */
+  acting: ["/act"],
 } satisfies Record<string, readonly string[]>;
 
 /** What is done, and what must be true when the client has tried again until it was answered. */
@@ -41,6 +49,8 @@ interface Call {
   /** Without faults, before. */
   readonly before?: keyof typeof BEFORES;
   readonly path: string;
+  /** Whether it concerns all sessions of the store: then nobody else has any. */
+  readonly everyone?: true;
   /** How many sessions of the user are left. `held`: the browser's, if it has one, and no other. */
   readonly left: number | "held";
   /** How many ends must have been reported, each once. */
@@ -111,10 +121,50 @@ const CALLS: Record<string, Call> = {
     check: async (_, answers) => expect(countOf(answers)).toBe(1),
   },
   "a list": { before: "login", path: "/list", left: 1, told: 0 },
+  "an end of acting for somebody": {
+    before: "acting",
+    path: "/stop",
+    left: "held",
+    told: 1,
+    mayEnd: true,
+  },
+  "a count of all": {
+    before: "twice",
+    path: "/count",
+    everyone: true,
+    left: 2,
+    told: 0,
+    check: async (browser, answers) =>
+      expect(answers.at(-1)?.text).toBe(await browser.text("/count")),
+  },
+  "a list of all": {
+    before: "twice",
+    path: "/list-all",
+    everyone: true,
+    left: 2,
+    told: 0,
+    check: async (browser, answers) =>
+      expect(answers.at(-1)?.text).toBe(await browser.text("/list-all")),
+  },
+  "an end of all": {
+    before: "twice",
+    path: "/end-everyone",
+    everyone: true,
+    left: 0,
+    told: 2,
+    check: async (_, answers) => expect(countOf(answers)).toBe(2),
+  },
   "a sign-in that ends another": { before: "full", path: "/login", left: LIMIT, told: 1 },
 };
 
+const FATES: readonly Fate[] = ["cut", "late"];
+const nextFate = deckOf(FATES, randomFrom(seed));
+
+/** What becomes of answers to a call: both in the long form, one of them by chance in the short one. */
+const fates = (): readonly Fate[] => (isLong ? FATES : [nextFate()]);
+
 let users = 0;
+let spaces = 0;
 
 /**
  * Loses, or holds back, the answer to each command of each call of the contract in turn. The client
@@ -123,24 +173,33 @@ let users = 0;
 export function lostAnswers({ name, startProxy, open, direct }: LostAnswersOptions): void {
   describe(`an answer that is lost (${name})`, () => {
     test.concurrent.for(
-      Object.keys(CALLS).flatMap((what) => (["cut", "late"] as const).map((fate) => [what, fate])),
+      Object.keys(CALLS).flatMap((what) => fates().map((fate) => [what, fate] as const)),
     )(
       "S17: of %s, %s: what was acknowledged is true, and each end is told once",
       async ([what, fate]) => {
         await using proxy = await startProxy();
+        const call = CALLS[what] as Call;
+        const space = call.everyone ? ++spaces : 0;
         for (let n = 1; ; n++) {
-          const wasMet = await play(proxy, CALLS[what as string] as Call, n, fate as Fate);
+          const wasMet = await play(proxy, call, n, fate, space);
           if (!wasMet) return expect(n).toBeGreaterThan(1);
         }
       },
     );
 
-    async function play(proxy: CuttingProxy, call: Call, n: number, fate: Fate): Promise<boolean> {
-      const { store, close } = await open(proxy.port);
+    async function play(
+      proxy: CuttingProxy,
+      call: Call,
+      n: number,
+      fate: Fate,
+      space: number,
+    ): Promise<boolean> {
+      const truth = await direct(space);
+      const { store, close } = await open(proxy.port, space);
       const user = `lost-${process.pid}-${users++}`;
       const doomed = { publicId: "" };
       const [calm, broken] = await Promise.all([
-        appOn(direct(), user, doomed, 60_000),
+        appOn(truth, user, doomed, 60_000),
         appOn(store, user, doomed, STORE_TIMEOUT),
       ]);
       try {
@@ -150,7 +209,7 @@ export function lostAnswers({ name, startProxy, open, direct }: LostAnswersOptio
           const visitor = k === befores.length - 1 && call.before !== "full" ? browser : undefined;
           expect((await (visitor ?? new Browser(calm.served)).get(path)).status).toBe(200);
         }
-        doomed.publicId = (await direct().list(`user:${user}`))[0]?.publicId ?? "";
+        doomed.publicId = (await truth.list(`user:${user}`))[0]?.publicId ?? "";
         const unlucky = withCookiesOf(browser, broken.served);
 
         proxy.arm(n, fate);
@@ -173,7 +232,7 @@ export function lostAnswers({ name, startProxy, open, direct }: LostAnswersOptio
         const most = call.left === "held" ? Number(isSignedIn) : call.left;
         const { ended } = broken;
         await until(async () => {
-          const left = (await direct().list(`user:${user}`)).length;
+          const left = (await truth.list(`user:${user}`)).length;
           // Each sign-in that failed may have ended one for a session that nobody got.
           const failed = answers.length - 1;
           const missing = call.before === "full" ? failed : 0;
@@ -203,7 +262,7 @@ function withCookiesOf({ cookies }: Browser, served: Served): Browser {
 
 /** An app whose routes make every call of the contract, and the ends that it was told of. */
 async function appOn(
-  store: IndexedStore,
+  store: LostAnswersStore,
   user: string,
   doomed: { readonly publicId: string },
   storeTimeout: number,
@@ -220,6 +279,13 @@ async function appOn(
   const manage: Record<string, () => Promise<unknown>> = {
     "/end-all": () => sessions.destroyAll({ user }),
     "/list": async () => (await sessions.list({ user })).length,
+    "/count": () => sessions.count(),
+    "/list-all": async () => {
+      let count = 0;
+      for await (const _ of sessions.all()) count += 1;
+      return count;
+    },
+    "/end-everyone": () => sessions.destroyAll({ everyone: true }),
     "/end-one": async () => Number(await sessions.destroyByPublicId({ user }, doomed.publicId)),
   };
   const routes: Record<string, (ctx: Context) => unknown> = {
@@ -229,6 +295,14 @@ async function appOn(
     },
     "/pop": async (ctx) => ({ taken: await ctx.session.pop("message") }),
     "/renew": (ctx) => void ctx.session.renewId(),
+    "/act": async (ctx) => {
+      ctx.session.login(user);
+      await ctx.session.commit();
+      ctx.session.impersonate(`${user}-other`);
+    },
+    "/stop": async (ctx) => {
+      await ctx.session.stopImpersonating();
+    },
     "/logout": (ctx) => ctx.session.destroy(),
     "/set": (ctx) => void ctx.session.set("a", 1),
     "/update": (ctx) => ctx.session.update("count", (count) => Number(count ?? 0) + 1),

@@ -11,6 +11,8 @@ interface Step {
   readonly cursor: string | undefined;
   /** The sessions whose end was reported: a result may come late, and again to a repetition. */
   readonly reported: Set<string>;
+  /** The number of sessions that its call has ended in earlier steps, kept if this one fails. */
+  readonly endedBefore: number;
 }
 
 /** Goes through all sessions of a store in small steps, with time for everything else between them. */
@@ -49,14 +51,20 @@ export class AllSessions {
 
   async destroy(): Promise<number> {
     const all = new Set<string>();
-    for (const step of this.#failed) await this.#destroyStep(step, all);
+    let before = 0;
+    for (const step of this.#failed) {
+      await this.#destroyStep(step, all);
+      before += step.endedBefore;
+    }
     let cursor: string | undefined;
     do {
-      const step = { operation: this.#manager.operation(), cursor, reported: new Set<string>() };
+      const operation = this.#manager.operation();
+      const endedBefore = before + all.size;
+      const step = { operation, cursor, reported: new Set<string>(), endedBefore };
       cursor = await this.#destroyStep(step, all);
       await turn();
     } while (cursor !== undefined);
-    return all.size;
+    return before + all.size;
   }
 
   async #destroyStep(step: Step, all: Set<string>): Promise<string | undefined> {

@@ -6,6 +6,7 @@ import { BEHIND, impersonatedError, impersonationTimeout, restore } from "./impe
 import { requiredError } from "./refusal.ts";
 import { ANONYMOUS, type RequestState } from "./request-state.ts";
 import { METHODS, storedMethods } from "./sign-in-methods.ts";
+import { endUnheld } from "./unheld.ts";
 import { checkUserId, isUserId, userOwner } from "./user.ts";
 
 /** The 401 of a call that needs somebody who is signed in. */
@@ -97,7 +98,10 @@ export async function stopImpersonation(request: RequestState): Promise<boolean>
   const { ctx, draft, settings, stored } = request;
   if (stored?.impersonator === undefined) return false;
   draft.clear();
-  const stopped = await restore(settings, stored, stored.impersonator, ctx);
+  const stopped = await restore(settings, stored, stored.impersonator, {
+    ctx,
+    onUnknown: (key) => endUnheld(request, { key, wasKnown: true }),
+  });
   // If this fails, the session opens nothing all the same.
   await settings.ends.end(stored).catch(() => {});
   if (stopped.status === "restored") {

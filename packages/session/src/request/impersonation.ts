@@ -15,6 +15,7 @@ import { decode } from "./codec.ts";
 import { PERSIST, USER } from "./draft.ts";
 import { METHODS, storedMethods } from "./sign-in-methods.ts";
 import { type FoundImpersonator, StoredSession } from "./stored-session.ts";
+import { isUnknown } from "./unheld.ts";
 import { userOwner } from "./user.ts";
 
 /** The entry of an impersonated session that says who is behind it. */
@@ -152,12 +153,17 @@ export type Stopped =
   /** The impersonator's session has ended. */
   | { readonly status: "ended" };
 
-/** Moves the impersonator's session to a new id. Of several calls exactly one does so. */
+/**
+ * Moves the impersonator's session to a new id. Of several calls exactly one does so.
+ *
+ * @param onUnknown - Called with the new key if the store hasn't said whether the session is there: the
+ *   client won't get its id.
+ */
 export async function restore(
   settings: SessionSettings,
   impersonated: StoredSession,
   { userId, publicId, key }: Behind,
-  ctx: ExtendableContext | undefined,
+  { ctx, onUnknown }: { ctx: ExtendableContext | undefined; onUnknown: (key: Key) => void },
 ): Promise<Stopped> {
   const { callStore, generator, operation } = settings;
   const store = mustBeIndexed(settings.store);
@@ -171,14 +177,22 @@ export async function restore(
     removeOwners: new Set([owner]),
     publicId,
   } as const;
-  const { status } = await callStore(() => store.commitByPublicId(owner, publicId, change));
-  if (status !== "saved") {
-    const own = await callStore(() => store.list(userOwner(userId), { entries: ENTRIES }));
-    return { status: own.some((it) => it.publicId === publicId) ? "elsewhere" : "ended" };
+  try {
+    const { status } = await callStore(
+      () => store.commitByPublicId(owner, publicId, change),
+      (late) => late.status === "saved" && onUnknown(change.renewTo),
+    );
+    if (status !== "saved") {
+      const own = await callStore(() => store.list(userOwner(userId), { entries: ENTRIES }));
+      return { status: own.some((it) => it.publicId === publicId) ? "elsewhere" : "ended" };
+    }
+    const loaded = await callStore(() => store.load(change.renewTo));
+    if (loaded.status !== "live") return { status: "ended" };
+    const { record, now } = loaded;
+    const where = { id, key: change.renewTo, record };
+    return { status: "restored", stored: new StoredSession(settings, where, now - Date.now()) };
+  } catch (error) {
+    if (isUnknown(error)) onUnknown(change.renewTo);
+    throw error;
   }
-  const loaded = await callStore(() => store.load(change.renewTo));
-  if (loaded.status !== "live") return { status: "ended" };
-  const { record, now } = loaded;
-  const where = { id, key: change.renewTo, record };
-  return { status: "restored", stored: new StoredSession(settings, where, now - Date.now()) };
 }
