@@ -82,7 +82,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "an end is not reported",
     file: "packages/session/src/manager/ends.ts",
-    from: 'call.isReported = true;\n    await this.report(ended, "destroyed", call.impersonator);',
+    from: 'call.isReported = true;\n    await this.report(ended, "destroyed");',
     to: "call.isReported = true;",
   },
   {

@@ -9,13 +9,15 @@ import { leastRounds } from "../../../scripts/testing/rounds.ts";
 const folder = mkdtempSync(join(tmpdir(), "lanai-sqlite-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-storeProcesses({
-  name: "SQLite",
-  test: (name, run) => test(name, run),
+const on = (module: string) => ({
+  test: (law: string, run: () => Promise<void>) => test(law, run),
   after: afterAll,
   ...{ rounds: leastRounds, seed },
   store: () => ({
-    module: new URL("open-store.ts", import.meta.url).href,
-    options: join(folder, "sessions.db"),
+    module: new URL(module, import.meta.url).href,
+    options: join(folder, `${module}.db`),
   }),
 });
+
+storeProcesses({ name: "SQLite", ...on("open-store.ts") });
+storeProcesses({ name: "SQLite, encrypted", ...on("open-encrypted-store.ts") });

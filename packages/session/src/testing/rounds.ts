@@ -10,18 +10,20 @@ export interface Rounds {
   readonly least: number;
   /** Rounds at most, while an order is missing. */
   readonly most: number;
+  /** Rounds that are under way at once. Default: 25. */
+  readonly atOnce?: number;
   /** The advice on how to repeat a run, for errors. */
   readonly repeatedBy: string;
 }
 
 /**
- * Plays rounds of a law's interleavings, 25 at once, until there were enough and each order came
+ * Plays rounds of a law's interleavings, `atOnce` at once, until there were enough and each order came
  * about. If a round fails, no other begins, and those under way end first.
  *
  * @throws Error if a round throws, or if an order is missing at the end.
  */
 export async function playRounds(rounds: Rounds): Promise<void> {
-  const { round, orders, least, most, repeatedBy } = rounds;
+  const { round, orders, least, most, atOnce = AT_ONCE, repeatedBy } = rounds;
   const missing = new Set(orders);
   let next = 0;
   let failure: Error | undefined;
@@ -35,7 +37,7 @@ export async function playRounds(rounds: Rounds): Promise<void> {
       }
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, playSome));
+  await Promise.all(Array.from({ length: atOnce }, playSome));
   if (failure) throw failure;
   if (missing.size > 0) {
     throw new Error(`no round with ${repeatedBy} had: ${[...missing].join("; ")}`);

@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import Koa, { type Context } from "koa";
 import type { IndexedStore } from "../../indexed-store.ts";
+import { isPaged } from "../../paged-store.ts";
 import { createSessions } from "../../sessions.ts";
 import { randomFrom } from "../random.ts";
 import { openStoreAt, type StoreAt } from "./store-at.ts";
@@ -49,6 +50,11 @@ async function run(options: AppOptions): Promise<void> {
     ctx.body = { ended: await sessions.destroyAll({ user: String(ctx.query.user) }) };
   });
   app.use(async (ctx, next) => {
+    if (ctx.path !== "/end-everyone") return next();
+    await dawdle();
+    ctx.body = { ended: await sessions.destroyAll({ everyone: true }) };
+  });
+  app.use(async (ctx, next) => {
     if (ctx.path !== "/label") return next();
     const { user, of, label } = ctx.query;
     await dawdle();
@@ -84,16 +90,19 @@ const CALLS = [
 
 /** A store that takes its time before each call and after it. */
 function dawdling(inner: IndexedStore, dawdle: () => Promise<void>): IndexedStore {
-  const slow = CALLS.map((name) => [
-    name,
-    async (...args: [never, never, never]) => {
+  const slowly =
+    <A extends unknown[]>(call: (...args: A) => unknown) =>
+    async (...args: A) => {
       await dawdle();
-      const answer: unknown = await inner[name](...args);
+      const answer = await call(...args);
       await dawdle();
       return answer;
-    },
-  ]);
-  return { ...inner, ...Object.fromEntries(slow) };
+    };
+  const slow = CALLS.map((name) => [name, slowly(inner[name] as (...args: never[]) => unknown)]);
+  return {
+    ...{ ...inner, ...Object.fromEntries(slow) },
+    ...(isPaged(inner) && { destroyPage: slowly(inner.destroyPage) }),
+  };
 }
 
 /** Lets a random while go by, in steps that a store or an event loop takes. */
@@ -144,6 +153,13 @@ function handlers(dawdle: () => Promise<void>): Record<string, (ctx: Context) =>
       ctx.session.renewId();
       await end(ctx);
     },
+    "/again": async (ctx) => {
+      await dawdle();
+      // Who came with a dead id is a stranger.
+      if (ctx.session.userId === undefined) return;
+      ctx.session.reauthenticate({ methods: [String(ctx.query.by)] });
+      await end(ctx);
+    },
     "/logout": async (ctx) => {
       await dawdle();
       await ctx.session.destroy();
@@ -156,6 +172,7 @@ function handlers(dawdle: () => Promise<void>): Record<string, (ctx: Context) =>
     "/read": (ctx) => ({
       user: ctx.session.userId ?? null,
       by: ctx.session.impersonator?.userId ?? null,
+      methods: ctx.session.methods,
       // A new session has one of its own in each process.
       publicId: ctx.session.isNew ? null : ctx.session.publicId,
       ...ctx.session.toJSON(),

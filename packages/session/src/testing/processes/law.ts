@@ -22,6 +22,8 @@ interface Round {
 export interface Law {
   readonly name: string;
   readonly orders?: readonly string[];
+  /** Whether no other round may be under way. Default: `false`. */
+  readonly isAlone?: boolean;
   round(round: Round): Promise<void>;
 }
 

@@ -5,9 +5,11 @@ import type { Awaitable } from "../../store.ts";
 import { randomFrom } from "../random.ts";
 import { playRounds } from "../rounds.ts";
 import { devices } from "./devices.ts";
+import { everyone } from "./everyone.ts";
 import { impersonation } from "./impersonation.ts";
 import { has, type Law, lacks } from "./law.ts";
 import { Processes } from "./processes.ts";
+import { reauthentication } from "./reauthentication.ts";
 import type { StoreAt } from "./store-at.ts";
 import { Visitor } from "./visitor.ts";
 
@@ -27,11 +29,17 @@ export interface StoreProcessesOptions {
    * returns it.
    */
   readonly store: StoreAt | (() => Awaitable<StoreAt>);
-  /** Rounds of each law at least; more, up to 1,000, until each order of events came about. Default: 40. */
+  /**
+   * Rounds of each law at least; more, up to 1,000, until each order of events came about. Default: 40.
+   * Laws on ending everyone have an eighth of them, one after another.
+   */
   readonly rounds?: number;
   /** The seed of the random choices, which repeats a run as far as these go. Default: a random one. */
   readonly seed?: number;
 }
+
+/** Of rounds that are played one after another, and take their time, one in so many is. */
+const ALONE = 8;
 
 /** The greatest number of sessions of a user. */
 const LIMIT = 3;
@@ -274,12 +282,19 @@ export function storeProcesses(options: StoreProcessesOptions): void {
     { seed: ~seed, limit: LIMIT },
   ]);
   after(() => processes.stop());
-  for (const { name: law, orders = [], round } of [...laws, ...impersonation, ...devices]) {
+  const all = [...laws, ...reauthentication, ...impersonation, ...devices, ...everyone];
+  for (const { name: law, orders = [], isAlone = false, round } of all) {
     test(`${law} (two processes, ${name})`, async () => {
       const { apps, store } = await processes.started();
       const visit = (n: number) => new Visitor(apps, store, randomFrom(seed + n));
       await playRounds({
-        ...{ orders, least, most: Math.max(1_000, least), repeatedBy: `the seed ${seed}` },
+        ...(isAlone && { atOnce: 1 }),
+        ...{
+          orders,
+          least: isAlone ? Math.ceil(least / ALONE) : least,
+          most: Math.max(1_000, least),
+          repeatedBy: `the seed ${seed}`,
+        },
         round(n, tally) {
           const user = `${law} ${n} ${seed}`.replaceAll(/[^a-z0-9]+/gi, "-");
           return round({ visitor: visit(n), user, store, n, visit, tally });
