@@ -30,7 +30,7 @@ export interface LostAnswersOptions {
   readonly direct: (space: number) => Awaitable<LostAnswersStore>;
 }
 
-export type LostAnswersStore = IndexedStore & PagedStore;
+type LostAnswersStore = IndexedStore & PagedStore;
 
 /** What is asked for without faults, each time by a new browser, of which the last one stays. */
 const BEFORES = {

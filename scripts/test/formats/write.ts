@@ -45,7 +45,7 @@ export interface Written {
   readonly live: Live;
 }
 
-export interface Live {
+interface Live {
   readonly frames: readonly string[];
   readonly close: { readonly code: number; readonly reason: string };
   readonly stream: string;

@@ -38,8 +38,8 @@ export interface StoreProcessesOptions {
   readonly seed?: number;
 }
 
-/** Of rounds that are played one after another, and take their time, one in so many is. */
-const ALONE = 8;
+/** Laws whose rounds are played one after another have this many times fewer, because these take longer. */
+const FEWER_ALONE = 8;
 
 /** The greatest number of sessions of a user. */
 const LIMIT = 3;
@@ -291,7 +291,7 @@ export function storeProcesses(options: StoreProcessesOptions): void {
         ...(isAlone && { atOnce: 1 }),
         ...{
           orders,
-          least: isAlone ? Math.ceil(least / ALONE) : least,
+          least: isAlone ? Math.ceil(least / FEWER_ALONE) : least,
           most: Math.max(1_000, least),
           repeatedBy: `the seed ${seed}`,
         },
