@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { NoteSeal } from "@lanai/connection/note-seal";
 import { memoryPubSub, type PubSub } from "@lanai/pubsub";
 import { libraryPubSub } from "@lanai/pubsub/backend";
@@ -86,6 +87,24 @@ test("a process that is lost is waited for no longer", async () => {
   expect(one.processes.others).toBe(0);
   await one.processes.remove({ user: "ada" }, "room.a");
   await one.processes.close();
+});
+
+test("a process that hears nothing for a while, not even itself, loses nobody", async () => {
+  const backend = memoryPubSub();
+  const lost: string[] = [];
+  const one = startProcess(backend, { onLost: (node) => lost.push(node) });
+  const other = startProcess(backend);
+  await one.processes.open();
+  await other.processes.open();
+  await until(() => expect(one.processes.others).toBe(1));
+  one.hold();
+  // Five intervals; three of silence would be the end of a process.
+  await wait(1_000);
+  expect(one.processes.others).toBe(1);
+  one.release();
+  await until(() => expect(one.processes.permission()).toBeUndefined());
+  expect(lost).toEqual([]);
+  for (const it of [one, other]) await it.processes.close();
 });
 
 test("remove says that it holds here only, when the bus is closed", async () => {

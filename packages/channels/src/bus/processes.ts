@@ -48,8 +48,8 @@ const RETRY = 250;
 export class Processes {
   readonly node: string;
   readonly #options: ProcessesOptions;
-  /** When each other process was last heard: the instant of its note, by the clock of the bus. */
-  readonly #nodes = new Map<string, { time: number; heard: number }>();
+  /** The instant of the last note of each other process, by the clock of the bus. */
+  readonly #nodes = new Map<string, number>();
   readonly #removals = new Map<string, Removal>();
   readonly #posts = new Map<string, (status: number) => void>();
   #subscriptions: Promise<Subscription[]> | undefined;
@@ -132,7 +132,6 @@ export class Processes {
         () => this.#tell("beat").catch(() => {}),
         () => {},
       );
-      this.#forget();
     }, ms).unref();
   }
 
@@ -156,11 +155,6 @@ export class Processes {
       await this.#options.onRecovered().catch(() => {});
     } while (!this.isCurrent && !this.#isClosed);
     this.#recovery = undefined;
-  }
-
-  #forget(): void {
-    const oldest = performance.now() - 3 * this.#options.interval;
-    for (const [node, { heard }] of this.#nodes) if (heard < oldest) this.#lose(node);
   }
 
   #lose(node: string): void {
@@ -192,7 +186,7 @@ export class Processes {
       this.#lose(node);
       return;
     }
-    this.#nodes.set(node, { time, heard: performance.now() });
+    this.#nodes.set(node, time);
     if (word === "remove" && typeof key === "string" && isTarget(target)) {
       void this.#options
         .onRemove(target, key)
@@ -201,10 +195,13 @@ export class Processes {
     }
   }
 
+  /**
+   * A note of this process has come back, and before it everything that others have said by then. So
+   * only now a silence counts: a process that was cut off or stood still loses nobody.
+   */
   #hear(now: number): void {
-    // Of those in the history, some are long gone: both instants are of the bus's clock.
     const oldest = now - 3 * this.#options.interval;
-    for (const [node, { time }] of this.#nodes) if (time < oldest) this.#lose(node);
+    for (const [node, time] of this.#nodes) if (time < oldest) this.#lose(node);
     this.#heardItself = performance.now();
     this.#hello?.resolve();
   }
