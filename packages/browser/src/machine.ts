@@ -147,7 +147,11 @@ function probed(
   { status, retryAfter = 0, hasOther }: Extract<Input, { name: "probed" }>,
   random: number,
 ): Step {
-  if (status === 401) return endWith("ERR_SIGNED_OUT");
+  if (status === 401) {
+    // After a renewal a page may come back before its new cookie has arrived.
+    if (before.tries === 1) return waiting(again(before), (1 + random) * WAKE);
+    return endWith("ERR_SIGNED_OUT");
+  }
   if (status === 403) return endWith("ERR_FORBIDDEN");
   if (status === 404) return endWith("ERR_NOT_FOUND");
   if (status === 400 || status === 426) return endWith("ERR_MALFORMED");

@@ -30,6 +30,24 @@ test("B3: an ended line stays ended, whatever comes", () => {
   for (const input of inputs) expect(next(ended, input, 0)).toEqual([ended, []]);
 });
 
+test("a page that comes back before its new cookie is refused once, and is not asked for ever", () => {
+  let state: State = OPEN;
+  const step = (input: Input) => {
+    let effects: unknown;
+    [state, effects] = next(state, input, 0.5);
+    return effects;
+  };
+  step({ name: "closed", code: 4403 });
+  step({ name: "closed", code: 1006 });
+  expect(step({ name: "probed", status: 401, hasOther: false })).toEqual([
+    { do: "wait", ms: 1_500 },
+  ]);
+  step({ name: "timer" });
+  step({ name: "closed", code: 1006 });
+  step({ name: "probed", status: 401, hasOther: false });
+  expect(state).toEqual({ name: "ended", code: "ERR_SIGNED_OUT" });
+});
+
 test("503 is not retried for ever", () => {
   let state: State = { name: "connecting", failures: failures(0) };
   for (let i = 0; i < 100 && state.name !== "ended"; i++) {
