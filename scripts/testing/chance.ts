@@ -34,3 +34,9 @@ export function deckOf<T>(items: readonly T[], random: Random): () => T {
     return deck.splice(random(deck.length), 1)[0] as T;
   };
 }
+
+const choose = randomFrom(seed);
+
+/** Returns all items in the long form, and in the short one a single one, by chance. */
+export const oneOrAll = <T>(items: readonly T[]): readonly T[] =>
+  isLong ? items : [items[choose(items.length)] as T];

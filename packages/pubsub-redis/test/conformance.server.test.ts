@@ -3,6 +3,7 @@ import { redisPubSub } from "@lanai/pubsub-redis";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
+import { oneOrAll } from "../../../scripts/testing/chance.ts";
 import { tenAtOnce } from "../../pubsub/test/ten-at-once.ts";
 import { openBackend, PATIENT } from "./fixture.ts";
 import type { BackendOptions } from "./open-backend.ts";
@@ -40,7 +41,7 @@ pubsubProcesses({
   wire: ({ options }) => wireOf([server], (options as { prefix: string }).prefix),
 });
 
-for (const [name, connect] of Object.entries(clients)) {
+for (const [name, connect] of oneOrAll(Object.entries(clients))) {
   pubsubConformance({
     name,
     test: (it, fn) => test(it, fn),

@@ -7,6 +7,7 @@ import { Cluster as Cluster5, Redis as Redis5 } from "ioredis5";
 import { afterAll, beforeAll, test } from "vitest";
 import { type RedisServer, startRedis } from "../../../scripts/services/redis.ts";
 import { type RedisCluster, startRedisCluster } from "../../../scripts/services/redis-cluster.ts";
+import { oneOrAll } from "../../../scripts/testing/chance.ts";
 import { type SwitchedProxy, startSwitchedProxy } from "../../../scripts/testing/switched-proxy.ts";
 import { advance, countKeys } from "./advance.ts";
 
@@ -49,7 +50,10 @@ const clients: readonly { name: string; connect: () => Client }[] = [
   },
 ];
 
-for (const { name, connect } of clients) {
+const alone = clients.filter(({ name }) => !name.includes("Cluster"));
+const clusters = clients.filter(({ name }) => name.includes("Cluster"));
+
+for (const { name, connect } of [...oneOrAll(alone), ...oneOrAll(clusters)]) {
   storeConformance({
     name,
     test,
@@ -76,7 +80,7 @@ for (const { name, connect } of clients) {
 
 const KEYS = ["the first key has thirty-two bytes", "an older key has thirty-two bytes too"];
 
-for (const { name, connect } of clients.filter((it) => it.name.endsWith("ioredis 6"))) {
+for (const { name, connect } of oneOrAll(clients.filter((it) => it.name.endsWith("ioredis 6")))) {
   storeConformance({
     name: `encrypted, ${name}`,
     test,

@@ -2,7 +2,7 @@ import { createSessions } from "@lanai/session";
 import type { Awaitable, IndexedStore, PagedStore } from "@lanai/session/store";
 import Koa, { type Context } from "koa";
 import { describe, expect, test } from "vitest";
-import { deckOf, isLong, randomFrom, seed } from "../../../scripts/testing/chance.ts";
+import { oneOrAll } from "../../../scripts/testing/chance.ts";
 import type { CuttingProxy, Fate } from "../../../scripts/testing/cutting-proxy.ts";
 import { until } from "../../../scripts/testing/until.ts";
 import { Browser, type Served, serve } from "./http.ts";
@@ -158,10 +158,6 @@ const CALLS: Record<string, Call> = {
 };
 
 const FATES: readonly Fate[] = ["cut", "late"];
-const nextFate = deckOf(FATES, randomFrom(seed));
-
-/** What becomes of answers to a call: both in the long form, one of them by chance in the short one. */
-const fates = (): readonly Fate[] => (isLong ? FATES : [nextFate()]);
 
 let users = 0;
 let spaces = 0;
@@ -173,7 +169,7 @@ let spaces = 0;
 export function lostAnswers({ name, startProxy, open, direct }: LostAnswersOptions): void {
   describe(`an answer that is lost (${name})`, () => {
     test.concurrent.for(
-      Object.keys(CALLS).flatMap((what) => fates().map((fate) => [what, fate] as const)),
+      Object.keys(CALLS).flatMap((what) => oneOrAll(FATES).map((fate) => [what, fate] as const)),
     )(
       "S17: of %s, %s: what was acknowledged is true, and each end is told once",
       async ([what, fate]) => {
