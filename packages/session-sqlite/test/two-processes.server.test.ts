@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { storeProcesses } from "@lanai/session/testing";
 import { afterAll, test } from "vitest";
-import { seed } from "../../../scripts/testing/chance.ts";
+import { oneOrAll, seed } from "../../../scripts/testing/chance.ts";
 import { leastRounds } from "../../../scripts/testing/rounds.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "lanai-sqlite-"));
@@ -19,8 +19,10 @@ const on = (module: URL) => ({
   }),
 });
 
-storeProcesses({ name: "SQLite", ...on(new URL("open-store.ts", import.meta.url)) });
-storeProcesses({
-  name: "SQLite, encrypted",
-  ...on(new URL("open-encrypted-store.ts", import.meta.url)),
-});
+const stores = {
+  SQLite: new URL("open-store.ts", import.meta.url),
+  "SQLite, encrypted": new URL("open-encrypted-store.ts", import.meta.url),
+};
+for (const [name, module] of oneOrAll(Object.entries(stores))) {
+  storeProcesses({ name, ...on(module) });
+}
