@@ -19,10 +19,8 @@ const on = (module: URL) => ({
   }),
 });
 
-const stores = {
-  SQLite: new URL("open-store.ts", import.meta.url),
-  "SQLite, encrypted": new URL("open-encrypted-store.ts", import.meta.url),
-};
-for (const [name, module] of oneOrAll(Object.entries(stores))) {
-  storeProcesses({ name, ...on(module) });
-}
+const stores = [
+  { name: "SQLite", module: new URL("open-store.ts", import.meta.url) },
+  { name: "SQLite, encrypted", module: new URL("open-encrypted-store.ts", import.meta.url) },
+];
+for (const { name, module } of oneOrAll(stores)) storeProcesses({ name, ...on(module) });
