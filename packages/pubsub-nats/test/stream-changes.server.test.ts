@@ -327,6 +327,33 @@ test("the same ensureStream by three processes at once is reported by none", asy
   }
 });
 
+test("P10: what is held of a stream that was made again doesn't come after its successor's history", async () => {
+  const o = await operator();
+  await using opened = await openBackend(
+    server,
+    { checkInterval: 100 },
+    { user: "all", pass: "p" },
+  );
+  const { backend } = opened;
+  await o.make("held", "app.held");
+  // More history than is read ahead.
+  for (const text of numbers(1, 600)) await backend.publish("held", text);
+  const gate = Promise.withResolvers<void>();
+  const listener = await listen(backend, "held", {
+    ...{ replay: 600, queue: { limit: 20 } },
+    handle: () => gate.promise,
+  });
+  for (const text of numbers(601, 605)) await backend.publish("held", text);
+  await o.remove("held");
+  await o.make("held", "app.held");
+  for (const text of numbers(606, 610)) await backend.publish("held", text);
+  gate.resolve();
+  await until("the last is heard", () => listener.texts.includes("610"));
+  const texts = listener.texts.map(Number);
+  expect(texts).toEqual([...new Set(texts)].toSorted((a, b) => a - b));
+  expect(listener.gaps.length).toBeGreaterThan(0);
+});
+
 test("P10: one publisher's messages keep their order while their stream is lost and made again", async () => {
   const o = await operator();
   await using publisher = await openBackend(server, {}, { user: "all", pass: "p" });

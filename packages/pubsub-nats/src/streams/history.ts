@@ -79,10 +79,11 @@ export class History {
   /** All from `position` on. */
   async from(stream: Snapshot, filter: string, position: number): Promise<Range> {
     const { consumer, info } = await this.#open(stream, filter, position);
-    // If the stream was made again in between, the consumer reads other messages at these positions.
-    if ((await this.snapshot(stream.name)).epoch !== stream.epoch) {
+    try {
+      await this.#mustBeSame(stream);
+    } catch (error) {
       this.release(consumer);
-      throw unavailable("the stream was made again while it was to be read: ask again");
+      throw error;
     }
     const oldest = Date.parse(info.created) - stream.maxAge;
     const count = info.num_pending;
@@ -144,6 +145,7 @@ export class History {
       this.release(consumer);
       return true;
     }
+    let { name } = await consumer.info(true);
     const messages = await consumer.consume({ max_messages: PAGE, expires: 2_000 });
     let gone: unknown;
     // What was counted may expire before it is read: then nothing more comes.
@@ -163,6 +165,11 @@ export class History {
       let read = 0;
       for await (const message of messages) {
         idle.refresh();
+        if (message.info.consumer !== name) {
+          // The client has made a lost consumer anew, maybe on a stream that was made again.
+          await this.#mustBeSame(stream);
+          name = message.info.consumer;
+        }
         read += 1;
         const { streamSequence, pending } = message.info;
         const taken = this.#messageOf(stream.epoch, message, true);
@@ -191,6 +198,13 @@ export class History {
   /** Nobody waits for it: the server forgets it anyway, in minutes. */
   release(consumer: Consumer): void {
     if (this.#nats.isUp) void consumer.delete().catch(() => undefined);
+  }
+
+  /** If the stream was made again in between, a consumer reads other messages at these positions. */
+  async #mustBeSame({ name, epoch }: Snapshot): Promise<void> {
+    if ((await this.snapshot(name)).epoch !== epoch) {
+      throw unavailable("the stream was made again while it was to be read: ask again");
+    }
   }
 
   async #open(

@@ -195,8 +195,7 @@ export class StreamReader {
   revise(epoch: string | undefined, hasFlapped: boolean): void {
     if (hasFlapped) for (const inbox of this.#inboxes.keys()) inbox.gap("expired");
     if (this.#epoch === undefined || this.#epoch === epoch || !this.#reading) return;
-    this.lost();
-    void this.restored();
+    this.#readAnew();
   }
 
   #fail(cause: unknown): void {
@@ -234,14 +233,16 @@ export class StreamReader {
       if (next.epoch !== stream.epoch) history.release(consumer);
       else if (stops !== this.#stops) return history.release(consumer);
     } while (next.epoch !== stream.epoch);
-    const { num_pending } = await consumer.info(true);
+    const { num_pending, name: consumerName } = await consumer.info(true);
     if (stops !== this.#stops) return history.release(consumer);
     const messages = await consumer.consume({
       max_messages: AHEAD,
       expires: 10_000,
       // An exception here would end the reading.
       callback: (message) => {
-        if (this.#reading?.messages === messages) this.#read(message);
+        if (this.#reading?.messages !== messages) return;
+        if (message.info.consumer === consumerName) this.#read(message);
+        else this.#readAnew();
       },
     });
     this.#reading = { consumer, messages };
@@ -262,6 +263,8 @@ export class StreamReader {
     else if (this.#epoch !== stream.epoch) {
       this.#position = Math.max(0, stream.first - 1);
       for (const inbox of this.#inboxes.keys()) {
+        // What it holds is of the former stream, and would come after this one's history (law P10).
+        inbox.forgetHeld();
         if (inbox.position(stream.epoch) !== undefined) continue;
         inbox.gap("expired");
         inbox.startAfter(stream.epoch, this.#position);
@@ -315,6 +318,8 @@ export class StreamReader {
   async #missedBy(inbox: Inbox): Promise<Range> {
     const { history, name, wireOf } = this.#parts;
     const stream = await history.snapshot(name);
+    // The inbox holds what this reader reads: both must be of one stream.
+    if (stream.epoch !== this.#epoch) throw unavailable("the stream was made again: ask again");
     const from = (inbox.position(stream.epoch) ?? 0) + 1;
     if (stream.first > from) inbox.gap("expired");
     return history.from(stream, wireOf(inbox.subject), from);
@@ -322,15 +327,19 @@ export class StreamReader {
 
   /**
    * The client makes a lost consumer anew. If the stream is lost, it would wait for ever, and if the
-   * stream was made again, it would go on at the old position among other messages.
+   * stream was made again, it would go on at the old position among other messages. These may come before
+   * the status that says so: the name of their consumer shows it.
    */
   async #watch(messages: ConsumerMessages): Promise<void> {
     for await (const { type } of messages.status()) {
       if (LOST.has(type)) break;
     }
-    if (this.#reading?.messages !== messages) return;
+    if (this.#reading?.messages === messages) this.#readAnew();
+  }
+
+  #readAnew(): void {
     this.lost();
-    await this.restored();
+    void this.restored();
   }
 
   #stop(): void {
