@@ -22,7 +22,7 @@ describe("a stranger", () => {
     expect(await site.browser.page("/sign-in")).not.toContain(NOTICE);
   });
 
-  test("is told why by one of two tabs, and by none that only looks ahead", async () => {
+  test("sees in one of two tabs why they have to sign in, and a prefetch takes no message", async () => {
     await site.browser.get("/home");
     const prefetch = { headers: { "Sec-Purpose": "prefetch" } };
     expect(await (await site.browser.request("/sign-in", prefetch)).text()).not.toContain(NOTICE);

@@ -100,7 +100,7 @@ describe("koa-passport on plainSession", () => {
     expect(response.headers.getSetCookie()).toEqual([]);
   });
 
-  test("leaves no way in by the id from before the sign-in", async () => {
+  test("the id from before the sign-in opens nothing afterwards", async () => {
     await browser.get("/cart");
     const before = browser.clone();
     await signIn();

@@ -316,7 +316,7 @@ describe("regenerate", () => {
     "/show": show,
   };
 
-  test("begins a new, empty session and leaves no way in by the old id", async () => {
+  test("begins a new, empty session, and the old id opens nothing", async () => {
     await using at = await plainSite(routes);
     const browser = at.browser();
     await browser.get("/set");

@@ -349,7 +349,7 @@ describe.each(koaVersions)("on %s, two requests at once", (_version, App) => {
     expect(it.memory.size).toBe(1);
   });
 
-  test("S7: renewal leaves no way in by the old id, keeps the data, and sends the new id to the browser", async () => {
+  test("S7: after a renewal the old id opens nothing, the data is kept, and the browser gets the new id", async () => {
     using heard = listen();
     await using at = await open();
     const { it, browser } = at;

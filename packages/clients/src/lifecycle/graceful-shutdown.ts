@@ -147,8 +147,8 @@ export function gracefulShutdown(options: GracefulShutdownOptions): GracefulShut
     for (const [done, part] of live.entries()) {
       // What is left is shared by the parts that are left, and the requests and resources after them.
       const share = (endsAt - performance.now()) / (live.length - done + 1);
-      const least = done === 0 ? over : Math.min(over, Math.max(0, Math.floor(share)));
-      await attempt(() => part.close({ over: least }));
+      const spread = done === 0 ? over : Math.min(over, Math.max(0, Math.floor(share)));
+      await attempt(() => part.close({ over: spread }));
     }
     await isClosed;
     for (const close of resources) await attempt(close);

@@ -11,14 +11,13 @@ interface Step {
   readonly cursor: string | undefined;
   /** The sessions whose end was reported: a result may come late, and again to a repetition. */
   readonly reported: Set<string>;
-  /** The number of sessions that its call has ended in earlier steps, kept if this one fails. */
-  readonly endedBefore: number;
 }
 
 /** Goes through all sessions of a store in small steps, with time for everything else between them. */
 export class AllSessions {
   readonly #manager: SessionEnding;
-  readonly #failed = new Set<Step>();
+  /** The steps that failed, each with the number of sessions that its call had ended until then. */
+  readonly #failed = new Map<Step, number>();
 
   constructor(manager: SessionEnding) {
     this.#manager = manager;
@@ -50,21 +49,27 @@ export class AllSessions {
   }
 
   async destroy(): Promise<number> {
-    const all = new Set<string>();
+    const ended = new Set<string>();
     let before = 0;
-    for (const step of this.#failed) {
-      await this.#destroyStep(step, all);
-      before += step.endedBefore;
+    const make = async (step: Step): Promise<string | undefined> => {
+      try {
+        return await this.#destroyStep(step, ended);
+      } catch (error) {
+        this.#failed.set(step, before + ended.size);
+        throw error;
+      }
+    };
+    for (const [step, count] of this.#failed) {
+      this.#failed.delete(step);
+      before += count;
+      await make(step);
     }
     let cursor: string | undefined;
     do {
-      const operation = this.#manager.operation();
-      const endedBefore = before + all.size;
-      const step = { operation, cursor, reported: new Set<string>(), endedBefore };
-      cursor = await this.#destroyStep(step, all);
+      cursor = await make({ operation: this.#manager.operation(), cursor, reported: new Set() });
       await turn();
     } while (cursor !== undefined);
-    return before + all.size;
+    return before + ended.size;
   }
 
   async #destroyStep(step: Step, all: Set<string>): Promise<string | undefined> {
@@ -72,17 +77,10 @@ export class AllSessions {
     const { callStore, onEnded } = this.#manager;
     const { operation, cursor } = step;
     const options = { operation, ...(cursor !== undefined && { cursor }) };
-    let page: DestroyedPage;
-    try {
-      page = await callStore(
-        () => store.destroyPage(options),
-        (late) => void this.#report(step, late.ended),
-      );
-    } catch (error) {
-      this.#failed.add(step);
-      throw error;
-    }
-    this.#failed.delete(step);
+    const page: DestroyedPage = await callStore(
+      () => store.destroyPage(options),
+      (late) => void this.#report(step, late.ended),
+    );
     for (const { publicId } of page.ended) {
       all.add(publicId);
       onEnded(publicId);

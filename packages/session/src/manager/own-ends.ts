@@ -65,8 +65,9 @@ export class OwnEnds {
   async endEveryone(destroy: () => Promise<number>): Promise<number> {
     this.#begun += 1;
     const call = this.#begun;
-    const ended = { before: 0 };
-    if (!this.#scope.getStore()?.request) this.#scope.enterWith({ request: undefined, ended });
+    const scope = this.#scope.getStore();
+    const ended = { before: scope?.ended?.before ?? 0 };
+    if (!scope?.request) this.#scope.enterWith({ request: undefined, ended });
     const count = await destroy();
     ended.before = call;
     return count;

@@ -111,11 +111,8 @@ export class Creation {
       throw error;
     }
     this.#plan = undefined;
-    if (
-      this.#request.impersonatorSession &&
-      !(await this.#bind(stored, this.#request.impersonatorSession))
-    )
-      return true;
+    const { impersonatorSession } = this.#request;
+    if (impersonatorSession && !(await this.#bind(stored, impersonatorSession))) return true;
     this.#request.become({ status: "live", stored }, "created");
     if (!wasStored) draft.settle(sent, record);
     return wasStored;
