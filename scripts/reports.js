@@ -1,3 +1,10 @@
+/** The longest part of a failure's message that is shown, in lines. */
+const LINES = 15;
+
+/** Why a test failed, or a file didn't load: the whole output may be cut off before its end. */
+const reasonOf = (messages) =>
+  messages.flatMap((message) => `\n${message}`.split("\n").slice(0, LINES)).join("\n    ");
+
 /** What one of Vitest's reports says. A skipped test and a file that didn't load are failures. */
 const countReport = (name, report) => {
   if (!report) return { passed: 0, problems: [`${name}: no report`] };
@@ -11,8 +18,14 @@ const countReport = (name, report) => {
     problems: [
       ...tests
         .filter((test) => test.status !== "passed")
-        .map((test) => `${name}: ${test.status}: ${test.fullName}`),
-      ...broken.map((file) => `${name}: failed to run: ${file.name}`),
+        .map(
+          ({ status, fullName, failureMessages = [] }) =>
+            `${name}: ${status}: ${fullName}${reasonOf(failureMessages)}`,
+        ),
+      ...broken.map(
+        ({ name: file, message = "" }) =>
+          `${name}: failed to run: ${file}${reasonOf(message ? [message] : [])}`,
+      ),
       ...(tests.length === 0 ? [`${name}: no tests ran`] : []),
     ],
   };

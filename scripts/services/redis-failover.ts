@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { startCuttingProxy } from "../testing/cutting-proxy.ts";
 import { type RedisServer, startRedis } from "./redis.ts";
@@ -21,18 +22,22 @@ export const startFailoverRedis = async (): Promise<FailoverRedis> => {
   const proxy = started.use(
     await startCuttingProxy({ target: primary.port, isCommand: () => false }),
   );
-  const admins = [primary, replica].map(({ port }) => new Redis(port)) as [Redis, Redis];
-  started.defer(() => {
-    for (const admin of admins) admin.disconnect();
-  });
+  const admin = new Redis(primary.port);
+  started.defer(() => admin.disconnect());
+  const isReplica = async (): Promise<boolean> => {
+    const [role, , , state] = await admin.role();
+    return role === "slave" && (state as unknown) === "connected";
+  };
+  // Nothing is handed over to a replica that isn't there yet.
+  while (!/,state=online,/.test(await admin.info("replication"))) await sleep(20);
   const running = started.move();
   return {
     port: proxy.port,
     async failOver() {
-      const [demoted, promoted] = admins;
-      await demoted.wait(1, 0);
-      await promoted.call("REPLICAOF", "NO", "ONE");
-      await demoted.call("REPLICAOF", replica.host, `${replica.port}`);
+      // Takes no writes until the replica has them all. A command that waits for the replica (WAIT) doesn't
+      // do: it looks at the writes of its own connection.
+      await admin.call("FAILOVER", "TO", replica.host, replica.port);
+      while (!(await isReplica())) await sleep(20);
       proxy.target = replica.port;
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -286,9 +286,8 @@ describe.each(decoders)("$name", (decoder) => {
       try {
         attempt(decoder, text);
       } catch (cause) {
-        throw new Error(`mutation ${n} with LANAI_SEED=${seed}: ${JSON.stringify(text)}`, {
-          cause,
-        });
+        const about = `mutation ${n} with LANAI_SEED=${seed}: ${JSON.stringify(text)}`;
+        throw new Error(`${about}: ${(cause as Error).message}`, { cause });
       }
     }
   });

@@ -26,6 +26,22 @@ test("a failed test counts once, though its step failed too", () => {
   expect(sum(1, report("passed", "failed"))).toEqual({ passed: 1, failed: 1 });
 });
 
+test("a failure is shown with its reason, without most of a long stack", () => {
+  const stack = Array.from({ length: 40 }, (_, n) => `at line ${n}`).join("\n");
+  const failed = {
+    status: "failed",
+    fullName: "a fact",
+    failureMessages: [`Error: it is otherwise\n${stack}`],
+  };
+  const found = {
+    testResults: [{ name: "a.test.ts", status: "failed", assertionResults: [failed] }],
+  };
+  const { problems } = tally([], [{ step: "test", name: "test", report: found }]);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toMatch(/^test: failed: a fact\n {4}Error: it is otherwise\n {4}at line 0\n/);
+  expect(problems[0]).not.toContain("at line 20");
+});
+
 test.for(["pending", "skipped", "todo", "disabled"])("a test that is %s is a failure", (status) => {
   expect(sum(0, report("passed", status))).toEqual({ passed: 1, failed: 1 });
 });

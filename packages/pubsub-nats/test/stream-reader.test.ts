@@ -12,7 +12,7 @@ test("P10: a reader whose stream is made again while it begins reads the new one
       starts.push(start);
       return {
         start,
-        info: async () => ({ num_pending: 3 }),
+        info: async () => ({ num_pending: 3, name: "consumer" }),
         consume: async () => ({ stop() {}, status: async function* () {} }),
       };
     },
@@ -30,8 +30,10 @@ test("P10: a reader whose stream is made again while it begins reads the new one
   } as unknown as ReaderParts);
   const gaps: string[] = [];
   const begun: (readonly [string, number])[] = [];
+  let forgotten = 0;
   const inbox = {
     status: "syncing",
+    forgetHeld: () => void forgotten++,
     position: () => undefined,
     gap: (reason: string) => gaps.push(reason),
     startAfter: (epoch: string, position: number) => begun.push([epoch, position]),
@@ -42,5 +44,6 @@ test("P10: a reader whose stream is made again while it begins reads the new one
   expect(released[0]).toBe(11);
   expect(begun).toEqual([["second", 0]]);
   expect(gaps).toEqual(["expired"]);
+  expect(forgotten).toBe(1);
   expect(reader.epoch).toBe("second");
 });

@@ -204,7 +204,8 @@ export async function playRound(
           .then((it) => `${mode} ${it}`),
       ),
     );
-    throw new Error(`not all tabs came back: ${log.join(", ")}; ${final}; ${states.join("; ")}`, {
+    const about = `${log.join(", ")}; ${final}; ${states.join("; ")}`;
+    throw new Error(`not all tabs came back: ${about}: ${(error as Error).message}`, {
       cause: error,
     });
   }

@@ -33,7 +33,7 @@ export function stormOn(name: string, start: () => Promise<Broker>): void {
         try {
           checkRound(round, stage.published, stage.handled());
         } catch (error) {
-          throw new Error(about, { cause: error });
+          throw new Error(`${about}: ${(error as Error).message}`, { cause: error });
         }
         for (const what of round.log) happened.add(what);
         for (const life of round.lives) {
