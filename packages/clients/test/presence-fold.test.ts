@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { isLong, type Random, randomFrom, seed } from "../../../scripts/testing/chance.ts";
 import { playRounds } from "../../../scripts/testing/rounds.ts";
 import type { PresentListener } from "../src/presence/types.ts";
-import { type Emitted, GRACE, INTERVAL, Simulation } from "./presence-simulation.ts";
+import { type Emitted, GRACES, INTERVAL, Simulation } from "./presence-simulation.ts";
 
 const USERS = ["ada", "bob", "cleo"];
 
@@ -91,10 +91,11 @@ async function heal(simulation: Simulation): Promise<void> {
 test("C8: the fold of all processes' events agrees with presence, through outages, pauses, kills, splits, renewals and changes of user", async () => {
   await playRounds({
     least: isLong ? 1_000 : 60,
-    orders: ["cut", "split", "pause", "kill", "two killed at once"],
+    orders: ["cut", "split", "pause", "kill", "two killed at once", "goodbye"],
     async round(n, report) {
       const random = randomFrom(seed + n);
-      const simulation = new Simulation(random);
+      const grace = GRACES[random(GRACES.length)] as number;
+      const simulation = new Simulation(random, grace);
       for (let i = 0; i < 3 + random(3); i++) {
         simulation.start();
         await simulation.pass(random(INTERVAL));
@@ -127,13 +128,18 @@ test("C8: the fold of all processes' events agrees with presence, through outage
           report("kill");
           for (const victim of victims) simulation.kill(victim);
           simulation.start();
+        } else if (act === 5 && alive.length > 3) {
+          await heal(simulation);
+          report("goodbye");
+          simulation.stop(one);
+          simulation.start();
         } else if (act < 8) {
           await simulation.pass(random(5 * INTERVAL));
         }
       }
       await heal(simulation);
       expectAgreement(simulation);
-      await simulation.pass(GRACE + 8 * INTERVAL);
+      await simulation.pass(grace + 8 * INTERVAL);
       expectEmpties(simulation);
     },
   });
@@ -142,10 +148,11 @@ test("C8: the fold of all processes' events agrees with presence, through outage
 test("C8: while the bus is whole, each join, leave and empty is emitted once, also when processes are killed", async () => {
   await playRounds({
     least: isLong ? 500 : 40,
-    orders: ["kill"],
+    orders: ["kill", "goodbye"],
     async round(n, report) {
       const random = randomFrom(seed + n);
-      const simulation = new Simulation(random);
+      const grace = GRACES[random(GRACES.length)] as number;
+      const simulation = new Simulation(random, grace);
       for (let i = 0; i < 4; i++) {
         simulation.start();
         await simulation.pass(random(INTERVAL));
@@ -169,7 +176,12 @@ test("C8: while the bus is whole, each join, leave and empty is emitted once, al
           simulation.leave(process, first.id);
         }
         await simulation.pass(random(INTERVAL));
-        if (random(12) === 0 && alive.length > 2) {
+        if (alive.length < 3) continue;
+        const act = random(12);
+        if (act === 0) {
+          report("goodbye");
+          simulation.stop(process);
+        } else if (act === 1) {
           report("kill");
           for (const victim of alive.slice(0, 1 + random(alive.length - 2)))
             simulation.kill(victim);

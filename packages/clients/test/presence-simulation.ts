@@ -3,7 +3,8 @@ import { PresenceBoard } from "../src/presence/presence-board.ts";
 import type { PresenceBus, PresentListener, Timers } from "../src/presence/types.ts";
 
 export const INTERVAL = 1_000;
-export const GRACE = 500;
+/** The grace times of a round: none, less than a check apart, usual, and longer than a process takes to be lost. */
+export const GRACES = [0, 50, 500, 4_000];
 
 interface Timer {
   readonly process: SimulatedProcess;
@@ -49,12 +50,14 @@ export class Simulation {
   readonly processes: SimulatedProcess[] = [];
   readonly emitted: Emitted[] = [];
   readonly #random: Random;
+  readonly #grace: number;
   #timers: Timer[] = [];
   #deliveries: Delivery[] = [];
   #count = 0;
 
-  constructor(random: Random) {
+  constructor(random: Random, grace = 500) {
     this.#random = random;
+    this.#grace = grace;
   }
 
   get alive(): SimulatedProcess[] {
@@ -91,7 +94,7 @@ export class Simulation {
       },
     };
     const board = new PresenceBoard({
-      ...{ bus, subject: "presence", interval: INTERVAL, leaveGrace: GRACE, timers },
+      ...{ bus, subject: "presence", interval: INTERVAL, leaveGrace: this.#grace, timers },
     });
     const process: SimulatedProcess = {
       ...{ name, board, listeners: new Map(), side: 1, isPaused: false, isDead: false },
@@ -129,6 +132,13 @@ export class Simulation {
   leave(process: SimulatedProcess, id: string): void {
     process.listeners.delete(id);
     process.board.leave(id);
+  }
+
+  /** Lets a process shut down: its tabs are closed, and it says goodbye. */
+  stop(process: SimulatedProcess): void {
+    for (const id of [...process.listeners.keys()]) this.leave(process, id);
+    process.board.close();
+    this.kill(process);
   }
 
   kill(process: SimulatedProcess): void {

@@ -164,8 +164,8 @@ export class LostProcesses {
 }
 
 /** Drops the oldest of too many that are remembered. */
-export function dropOldest<K>(remembered: Map<K, unknown> | Set<K>): void {
-  if (remembered.size <= MOST) return;
+export function dropOldest<K>(remembered: Map<K, unknown> | Set<K>, most = MOST): void {
+  if (remembered.size <= most) return;
   const [oldest] = remembered.keys();
   remembered.delete(oldest as K);
 }

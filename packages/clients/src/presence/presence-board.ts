@@ -86,7 +86,7 @@ export class PresenceBoard {
       ...{ self: bus.node, peers: this.#peers, timers, patience },
       ...{ grace: leaveGrace, step: interval / CHECKS },
       act: (key, event) => {
-        this.#say({ word: "empty", key });
+        this.#say({ word: "empty", key, id: event.id });
         this.#emit("empty", event);
       },
     });
@@ -254,7 +254,7 @@ export class PresenceBoard {
       if (of === this.#node) this.#correct(id);
       else this.#lost.announced(of, id, known);
     } else if (word === "empty") {
-      this.#vacancies.end(key as TargetKey);
+      if (isKey(key)) this.#vacancies.emitted(key, String(id));
     } else if (word === "ask") {
       if (of === this.#node) this.#tellAll();
     } else if (word === "bye") {
@@ -335,6 +335,9 @@ export class PresenceBoard {
     }
   }
 }
+
+const isKey = (value: unknown): value is TargetKey =>
+  typeof value === "string" && /^(?:client|session|user):/.test(value);
 
 const isName = (value: unknown): boolean => typeof value === "string" && value.length <= LONGEST;
 

@@ -1,5 +1,6 @@
 import type { Cancel } from "@lanai/connection/deadline";
 import type { TargetKey } from "../target.ts";
+import { dropOldest } from "./lost-processes.ts";
 import type { Peers } from "./peers.ts";
 import type { Empty, Timers } from "./types.ts";
 
@@ -11,6 +12,9 @@ interface Vacancy {
   state: "grace" | "owner" | "first";
   cancel: Cancel;
 }
+
+/** The most targets that others have emitted early: as many as the users of a large process that is lost. */
+const MOST_EARLY = 10_000;
 
 export interface VacanciesOptions {
   readonly self: string;
@@ -34,6 +38,8 @@ export interface VacanciesOptions {
 export class Vacancies {
   readonly #options: VacanciesOptions;
   readonly #vacancies = new Map<TargetKey, Vacancy>();
+  /** The `empty` events of other processes for targets that still have a listener in this one's view. */
+  readonly #early = new Map<TargetKey, { readonly id: string; readonly until: number }>();
 
   constructor(options: VacanciesOptions) {
     this.#options = options;
@@ -51,6 +57,7 @@ export class Vacancies {
       this.end(key);
       // The same in every process, so that repeats are recognised.
       const id = `${last}.${key.slice(0, key.indexOf(":"))}`;
+      if (this.#isEmitted(key, id)) continue;
       const cancel = timers.after(grace, () => this.#afterGrace(key, vacancy));
       const vacancy: Vacancy = { id, node, state: "grace", cancel };
       this.#vacancies.set(key, vacancy);
@@ -91,7 +98,27 @@ export class Vacancies {
     this.#options.act(key, { [key.slice(0, at)]: key.slice(at + 1), id } as Empty);
   }
 
-  /** Somebody came back, or another process has emitted it. */
+  /**
+   * Another process has emitted `empty`. With a short grace time it is heard before the last listener's
+   * `leave` is, or before its process is lost here.
+   */
+  emitted(key: TargetKey, id: string): void {
+    if (this.#vacancies.has(key)) {
+      this.end(key);
+      return;
+    }
+    const { timers, patience } = this.#options;
+    this.#early.set(key, { id, until: timers.now() + patience() });
+    dropOldest(this.#early, MOST_EARLY);
+  }
+
+  #isEmitted(key: TargetKey, id: string): boolean {
+    const early = this.#early.get(key);
+    this.#early.delete(key);
+    return early?.id === id && this.#options.timers.now() < early.until;
+  }
+
+  /** Somebody came back, or it is emitted. */
   end(key: TargetKey): void {
     this.#vacancies.get(key)?.cancel();
     this.#vacancies.delete(key);
