@@ -77,8 +77,8 @@ export interface Room<S extends Server, P extends Pattern<S>> {
 
 interface Call {
   readonly text: string;
-  /** When it was sent first, by both clocks. */
-  sentAt: Instant | undefined;
+  /** When it was sent first, by both clocks, and where the server's record of calls was then. */
+  sent: { readonly at: Instant; readonly place: string | undefined } | undefined;
   settle(error: LineError | undefined, result?: unknown): void;
 }
 
@@ -108,6 +108,8 @@ export interface RoomHost {
 type Handler = (data: unknown) => unknown;
 
 const OWN = ["joined", "members", "left", "gap"];
+/** The most characters that a call grows by when it is sent again. */
+const MOST_PLACE = 140;
 /** Events that wait for their first handler. */
 const MOST_HELD = 1_000;
 
@@ -124,6 +126,8 @@ export class LocalRoom {
   /** Events of the channel that came before the first handler. */
   #held: [name: string, data: unknown][] | undefined = [];
   #cursor: string | undefined;
+  /** Where the server's record of calls was at the last join: if it is lost, so is what was handled. */
+  #place: string | undefined;
   #wasJoined = false;
   #retries = 0;
   #settle!: (error?: LineError) => void;
@@ -206,8 +210,9 @@ export class LocalRoom {
     }
   }
 
-  #receiveJoined({ retained, resumed, c }: Frame): void {
+  #receiveJoined({ retained, resumed, c, calls }: Frame): void {
     this.state = "joined";
+    this.#place = typeof calls === "string" ? calls : undefined;
     this.#retries = 0;
     // What was published meanwhile on a channel that retains nothing went by.
     if (this.#wasJoined && (!retained || (this.#cursor && resumed === undefined))) {
@@ -219,9 +224,13 @@ export class LocalRoom {
     this.#settle();
     this.#emit("joined");
     for (const call of [...this.#calls.values()]) {
-      if (call.sentAt && this.#age(call.sentAt) > this.#host.window) call.settle(this.#unknown());
+      if (call.sent && !this.#mayRepeat(call.sent)) call.settle(this.#unknown());
       else this.#sendCall(call);
     }
+  }
+
+  #mayRepeat({ at, place }: NonNullable<Call["sent"]>): boolean {
+    return place !== undefined && this.#age(at) <= this.#host.window;
   }
 
   /** A machine that sleeps stops one of the clocks, and whoever sets the time moves the other. */
@@ -258,7 +267,7 @@ export class LocalRoom {
     this.state = "left";
     this.members = [];
     for (const call of [...this.#calls.values()]) {
-      call.settle(call.sentAt ? this.#unknown() : error);
+      call.settle(call.sent ? this.#unknown() : error);
     }
     this.#settle(error);
     this.#emit("left", error);
@@ -283,9 +292,9 @@ export class LocalRoom {
     if (this.state === "left") throw fail("ERR_CLOSED");
     const id = this.#host.newId();
     const text = JSON.stringify({ t: "call", k: this.key, i: id, m: name, d: input });
-    if (text.length > this.#host.max) throw fail("ERR_TOO_LARGE");
+    if (text.length + MOST_PLACE > this.#host.max) throw fail("ERR_TOO_LARGE");
     const { limit, overflow } = this.#host.queue;
-    const waiting = [...this.#calls.values()].filter((it) => !it.sentAt);
+    const waiting = [...this.#calls.values()].filter((it) => !it.sent);
     if (waiting.length >= limit) {
       if (overflow === "reject") throw fail("ERR_QUEUE_FULL");
       waiting[0]?.settle(fail("ERR_QUEUE_FULL"));
@@ -293,7 +302,7 @@ export class LocalRoom {
     return new Promise<unknown>((resolve, reject) => {
       const call: Call = {
         text,
-        sentAt: undefined,
+        sent: undefined,
         settle: (error, result) => {
           stop();
           this.#calls.delete(id);
@@ -302,7 +311,7 @@ export class LocalRoom {
         },
       };
       const stop = this.#host.after(timeout, () =>
-        call.settle(fail(call.sentAt ? "ERR_OUTCOME_UNKNOWN" : "ERR_TIMEOUT")),
+        call.settle(fail(call.sent ? "ERR_OUTCOME_UNKNOWN" : "ERR_TIMEOUT")),
       );
       this.#calls.set(id, call);
       if (this.state === "joined") this.#sendCall(call);
@@ -310,7 +319,9 @@ export class LocalRoom {
   }
 
   #sendCall(call: Call): void {
-    if (this.#host.send(call.text)) call.sentAt ??= this.#host.now();
+    const { text, sent } = call;
+    const frame = sent ? `${text.slice(0, -1)},"s":${JSON.stringify(sent.place)}}` : text;
+    if (this.#host.send(frame)) call.sent ??= { at: this.#host.now(), place: this.#place };
   }
 
   /** @returns Whether the call is this room's. */
@@ -319,7 +330,7 @@ export class LocalRoom {
     if (!call) return false;
     if (t === "result") call.settle(undefined, d);
     // It was dropped as the room was: it is sent again with the next join.
-    else if (code === "ERR_NOT_JOINED") call.sentAt = undefined;
+    else if (code === "ERR_NOT_JOINED") call.sent = undefined;
     else call.settle(new LineError(String(code), this.key, message));
     return true;
   }

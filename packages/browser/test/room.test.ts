@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { connect } from "../src/index.ts";
 import { testPage } from "./test-page.ts";
 
-const JOINED = { t: "joined", k: "room.a", retained: true };
+const JOINED = { t: "joined", k: "room.a", retained: true, calls: "one.7" };
 
 function joined(options: object = {}) {
   const it = testPage();
@@ -87,8 +87,8 @@ test("B2: a call without a result is sent again under its id, but not once the s
     it.close(1012);
     await it.pass(5_000);
     it.open();
-    it.receive(JOINED);
-    expect(calls()).toEqual([first]);
+    it.receive({ ...JOINED, calls: "one.9" });
+    expect(calls()).toEqual([{ ...first, s: "one.7" }]);
     it.close(4403);
     // Asleep: one of the clocks stands still.
     it.page[clock] += 61_000;
@@ -98,6 +98,18 @@ test("B2: a call without a result is sent again under its id, but not once the s
     expect(calls()).toEqual([]);
     expect(await failed).toMatchObject({ code: "ERR_OUTCOME_UNKNOWN" });
   }
+});
+
+test("B2: a call is not sent again by the word of a server that keeps no record of calls", async () => {
+  const { it, room, calls } = joined();
+  it.receive({ ...JOINED, calls: undefined });
+  const failed = room.call("say", 1).catch((error: unknown) => error);
+  it.close(1012);
+  await it.pass(5_000);
+  it.open();
+  it.receive(JOINED);
+  expect(calls()).toEqual([]);
+  expect(await failed).toMatchObject({ code: "ERR_OUTCOME_UNKNOWN" });
 });
 
 test("B2: a call that crossed the loss of its room is sent again with the next join", async () => {

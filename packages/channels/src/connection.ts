@@ -34,8 +34,10 @@ export interface ConnectionHost {
     data: unknown,
     options?: PublishOptions,
   ): Promise<void>;
+  /** See `Claims.place`. */
+  claimsPlace(): Promise<string | undefined>;
   /** Runs a call at most once in all processes: see `Claims.once`. */
-  once(id: string, handle: () => Promise<Outcome>): Promise<Outcome | undefined>;
+  once(id: string, handle: () => Promise<Outcome>, since?: string): Promise<Outcome | undefined>;
   /** Reports what has failed in the app or on the bus. */
   failed(error: unknown): void;
 }
@@ -170,7 +172,9 @@ export class Connection implements Occupant, Line {
       release = room.hold();
       await room.ready;
       const replay = Math.min(n, channel.config.maxReplay ?? 100);
-      const place = await room.prepare(this, { since, replay });
+      // Without it the page sends no call again.
+      const calls = channel.config.calls && (await this.#host.claimsPlace().catch(() => undefined));
+      const place = await room.prepare(this, { since, replay, calls });
       while (isWanted() && rights !== this.#rights) {
         rights = this.#rights;
         if (!(await this.#isAllowed(channel, params))) return refuse("ERR_REFUSED", undefined, key);
@@ -342,7 +346,7 @@ export class Connection implements Occupant, Line {
 
   // ── calls ──
 
-  async #call({ k, i, m, d }: CallFrame): Promise<void> {
+  async #call({ k, i, m, d, s: since }: CallFrame): Promise<void> {
     const fail = (code: string, message?: string): void =>
       void this.send(frameOf("failed", { i, code, message }));
     const membership = this.#memberships.get(k);
@@ -355,7 +359,7 @@ export class Connection implements Occupant, Line {
     try {
       // Only by whom it knows a page could ask for another's result: the id is a secret of the page.
       const id = createHash("sha256").update(`${k}\n${m}\n${i}`).digest("base64url");
-      const outcome = await this.#host.once(id, () => this.#handle(membership, call, d));
+      const outcome = await this.#host.once(id, () => this.#handle(membership, call, d), since);
       if (outcome === undefined) fail("ERR_OUTCOME_UNKNOWN", "the call may have been handled");
       else if (!outcome.ok) fail(outcome.code, outcome.message);
       else this.send(new Frame(`{"t":"result","i":${JSON.stringify(i)}${data(outcome.json)}}`));

@@ -139,8 +139,12 @@ export class Hub implements ConnectionHost {
     });
   }
 
-  once(id: string, handle: () => Promise<Outcome>): Promise<Outcome | undefined> {
-    return this.#claims.once(id, handle);
+  claimsPlace(): Promise<string | undefined> {
+    return this.#claims.place();
+  }
+
+  once(id: string, handle: () => Promise<Outcome>, since?: string): Promise<Outcome | undefined> {
+    return this.#claims.once(id, handle, since);
   }
 
   async #remove(target: Target, key: string): Promise<void> {

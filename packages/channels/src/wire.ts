@@ -25,6 +25,7 @@ export type Incoming =
       readonly i: string;
       readonly m: string;
       readonly d: unknown;
+      readonly s: string | undefined;
     }
   | { readonly t: "session"; readonly token: string | undefined }
   | { readonly t: "ack"; readonly i: string }
@@ -32,6 +33,8 @@ export type Incoming =
   | { readonly t: "other" };
 
 const ID = /^[\w-]{16,64}$/;
+const isCursor = (value: unknown): value is string | undefined =>
+  value === undefined || (typeof value === "string" && value.length <= 128);
 const isText = (value: unknown, most: number): value is string =>
   typeof value === "string" && value !== "" && value.length <= most;
 
@@ -48,14 +51,16 @@ export function parseFrame(text: string): Incoming | undefined {
   switch (t) {
     case "join": {
       const isCount = typeof n === "number" && Number.isInteger(n) && n >= 0;
-      const isCursor = s === undefined || (typeof s === "string" && s.length <= 128);
-      return isText(p, 256) && isCount && isCursor ? { t, p, a, n, s: s || undefined } : undefined;
+      return isText(p, 256) && isCount && isCursor(s)
+        ? { t, p, a, n, s: s || undefined }
+        : undefined;
     }
     case "leave":
       return isText(k, 1_024) ? { t, k } : undefined;
     case "call": {
       const isId = typeof i === "string" && ID.test(i);
-      return isText(k, 1_024) && isId && isText(m, 128) ? { t, k, i, m, d } : undefined;
+      const isWhole = isText(k, 1_024) && isId && isText(m, 128) && isCursor(s);
+      return isWhole ? { t, k, i, m, d, s } : undefined;
     }
     case "session":
       return token === undefined || isText(token, 8_192) ? { t, token } : undefined;

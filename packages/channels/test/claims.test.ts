@@ -42,3 +42,26 @@ test("B2: a process that comes later returns what the call resulted in", async (
   expect(outcome).toEqual({ ok: false, code: "ERR_NO", message: "no" });
   await Promise.all([one.close(), other.close()]);
 });
+
+test("B2: a call that is sent again is not handled if the record of calls is another one", async () => {
+  const claims = (): Claims => {
+    const bus = libraryPubSub(memoryPubSub(), "channels");
+    return new Claims({ notes: notesOf(bus), scope: "x", timeout: 5_000 });
+  };
+  const one = claims();
+  const place = await one.place();
+  expect(await one.once("call", async () => done("1"))).toEqual(done("1"));
+  expect(await one.once("call", async () => done("2"), place)).toEqual(done("1"));
+  // The process was killed: what it knew in memory is lost.
+  const other = claims();
+  let handled = 0;
+  const handle = async (): Promise<Outcome> => done(`${++handled}`);
+  expect(await other.once("call", handle, place)).toBeUndefined();
+  // It can't tell a call from before that was never handled.
+  expect(await other.once("unsent", handle, place)).toBeUndefined();
+  expect(handled).toBe(0);
+  expect(await other.once("new", handle, await other.place())).toEqual(done("1"));
+  // A record that was restored from an older state ends before the place.
+  expect(await other.once("late", handle, place?.replace(/\d+$/, "99"))).toBeUndefined();
+  await Promise.all([one.close(), other.close()]);
+});

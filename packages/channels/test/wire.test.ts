@@ -77,6 +77,7 @@ test("B4: no frame of any form ends the process or an error of its own, and 1 MB
         m: fc.anything(),
         d: fc.anything(),
         n: fc.anything(),
+        s: fc.anything(),
       },
     }),
   );
@@ -118,6 +119,29 @@ test("a page has as many channels, joins and calls at once as the options say", 
   await page.receives({ t: "failed", code: "ERR_LIMIT" });
   await page.receives({ t: "result" });
   await few[Symbol.asyncDispose]();
+});
+
+test("B2: a call that is sent again to a server that was started anew is not handled", async () => {
+  using page = await rawPage(site.port, cookie);
+  page.send(join("a"));
+  const { calls } = await page.receives({ t: "joined" });
+  const call = (i: string, s: unknown) => ({
+    ...{ t: "call", k: "room.a", m: "say", d: { text: i } },
+    ...{ i, s },
+  });
+  // The place of another server's record, and this one's.
+  page.send(call("0123456789abcde1", "another.1"));
+  page.send(call("0123456789abcde2", calls));
+  page.send(call("0123456789abcde3", undefined));
+  await expect.poll(() => page.frames.filter((it) => it.t === "event").length).toBe(2);
+  expect(await page.receives({ t: "failed" })).toMatchObject({
+    ...{ i: "0123456789abcde1", code: "ERR_OUTCOME_UNKNOWN" },
+  });
+  const texts = page.frames.filter((it) => it.t === "event").map(text);
+  expect(texts.sort()).toEqual(["0123456789abcde2", "0123456789abcde3"]);
+  // No form of it does harm.
+  page.send(call("0123456789abcde4", 1));
+  await expect.poll(() => page.code).toBe(4400);
 });
 
 test("B2: a handler's error reaches the page only if it is exposed", async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Note } from "@lanai/connection/note-seal";
-import type { Subscription } from "@lanai/pubsub";
+import { compareCursors, type Message, type Subscription } from "@lanai/pubsub";
 import { within } from "../within.ts";
 import type { Notes } from "./notes.ts";
 
@@ -12,6 +12,8 @@ export type Outcome =
 interface Claim {
   /** The attempt that may handle the call: the one whose claim the stream has taken. */
   readonly by: string;
+  /** The claim's place in the stream of claims. */
+  readonly cursor: string | undefined;
   readonly outcome: PromiseWithResolvers<Outcome>;
   /** An instant of `performance.now`. */
   readonly until: number;
@@ -64,16 +66,25 @@ export class Claims {
       ...{ maxMsgs: MOST, maxAge: REMEMBERED },
     });
     // An outcome that came before is asked for by a page that comes back from another process.
-    const subscription = await notes.subscribe(this.#subject, (note) => this.#receive(note), {
-      replay: MOST,
-    });
+    const subscription = await notes.subscribe(
+      this.#subject,
+      (note, message) => this.#receive(note, message),
+      {
+        replay: MOST,
+      },
+    );
     void subscription.closed.then(() => {
       this.#subscription = undefined;
     });
     return subscription;
   }
 
-  #receive({ id, by, outcome }: Note): void {
+  /** The place up to which this process knows the claims. */
+  async place(): Promise<string | undefined> {
+    return (await this.#open()).cursor;
+  }
+
+  #receive({ id, by, outcome }: Note, { id: cursor }: Message): void {
     if (typeof id !== "string" || typeof by !== "string") return;
     const known = this.#claims.get(id);
     if (outcome !== undefined) {
@@ -83,7 +94,7 @@ export class Claims {
     if (known) return;
     this.#forget();
     const until = performance.now() + REMEMBERED;
-    this.#claims.set(id, { by, until, outcome: Promise.withResolvers() });
+    this.#claims.set(id, { by, cursor, until, outcome: Promise.withResolvers() });
     for (const wake of this.#waiting.get(id) ?? []) wake();
   }
 
@@ -98,9 +109,15 @@ export class Claims {
    * Runs `handle` if nobody has run it under this id; else resolves to what that resulted in.
    * `undefined`: that isn't known, and the call may have been handled.
    *
+   * @param since - For a call that is sent again: a place of the stream of claims from before it was sent
+   * first. If the stream was lost since then, a claim of the call may be lost with it.
    * @throws what the bus rejects with before anything can have been handled.
    */
-  async once(id: string, handle: () => Promise<Outcome>): Promise<Outcome | undefined> {
+  async once(
+    id: string,
+    handle: () => Promise<Outcome>,
+    since?: string,
+  ): Promise<Outcome | undefined> {
     const { notes, timeout } = this.#options;
     await this.#open();
     const by = randomUUID();
@@ -113,6 +130,8 @@ export class Claims {
     const claim = this.#claims.get(id);
     if (claim === undefined) return undefined;
     if (claim.by !== by) return within(claim.outcome.promise, timeout);
+    const isAfter = since === undefined || (compareCursors(claim.cursor ?? "", since) ?? 0) > 0;
+    if (!isAfter) return undefined;
     const outcome = await handle();
     claim.outcome.resolve(outcome);
     const size = outcome.ok ? (outcome.json?.length ?? 0) : 0;

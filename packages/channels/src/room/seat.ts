@@ -23,6 +23,8 @@ export interface SeatOptions {
 export interface From {
   readonly since: string | undefined;
   readonly replay: number;
+  /** Where the record of calls is, if the channel has calls. */
+  readonly calls?: string | undefined;
 }
 
 /**
@@ -51,7 +53,11 @@ export class Seat {
   }
 
   /** Decides where it begins. Nothing is sent before {@link begin}. */
-  async prepare({ since, replay }: From): Promise<Beginning> {
+  async prepare(from: From): Promise<Beginning> {
+    return { calls: from.calls, ...(await this.#beginning(from)) };
+  }
+
+  async #beginning({ since, replay }: From): Promise<Beginning> {
     const { log } = this.#options;
     if (since === undefined) return { next: () => log.last(replay) };
     if (log.after(since) !== undefined) return { next: () => log.after(since), since };
@@ -67,7 +73,7 @@ export class Seat {
   }
 
   /** Says that it has joined, and sends what comes first. Call it in the turn that adds the seat. */
-  begin({ next, since, page, lost }: Beginning): void {
+  begin({ next, since, page, lost, calls }: Beginning): void {
     const { key: k, log } = this.#options;
     this.#next = next();
     this.#cursor = since;
@@ -76,7 +82,9 @@ export class Seat {
     const resumed = lost !== undefined ? false : since === undefined ? undefined : true;
     // Before a replay there is no cursor: a page that loses the connection in it asks for it again.
     const c = isBehind ? undefined : log.cursor;
-    this.#outlet.send(frameOf("joined", { k, retained: log.cursor !== undefined, resumed, c }));
+    this.#outlet.send(
+      frameOf("joined", { k, retained: log.cursor !== undefined, resumed, c, calls }),
+    );
     if (lost !== undefined) this.#outlet.send(frameOf("gap", { k, reason: "cursor" }));
     void this.#run(this.#next === undefined ? page : undefined);
   }
@@ -192,6 +200,7 @@ export interface Beginning {
   readonly page?: readonly Entry[];
   /** The cursor that can't be resumed. */
   readonly lost?: string;
+  readonly calls?: string | undefined;
 }
 
 /** Before what could not be read from the bus is tried again, in milliseconds. */

@@ -164,7 +164,7 @@ export class LostProcesses {
 }
 
 /** Drops the oldest of too many that are remembered. */
-export function dropOldest<K>(remembered: Map<K, unknown> | Set<K>, most = MOST): void {
+export function dropOldest<K>(remembered: Map<K, unknown> | Set<K>, most: number = MOST): void {
   if (remembered.size <= most) return;
   const [oldest] = remembered.keys();
   remembered.delete(oldest as K);
