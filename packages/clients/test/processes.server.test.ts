@@ -14,6 +14,8 @@ interface AppProcess extends AsyncDisposable {
   /** What it was told of who comes and goes. */
   readonly told: [name: string, event: Record<string, string>][];
   kill(): Promise<void>;
+  /** Lets it stand still, with its connections open, or go on. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void;
 }
 
 async function startProcess(settings: object): Promise<AppProcess> {
@@ -38,7 +40,8 @@ async function startProcess(settings: object): Promise<AppProcess> {
     child.kill("SIGKILL");
     await ended;
   };
-  return { url, told, kill, [Symbol.asyncDispose]: kill };
+  const signal = (name: NodeJS.Signals): void => void child.kill(name);
+  return { url, told, kill, signal, [Symbol.asyncDispose]: kill };
 }
 
 const BOUND = 1_500;
@@ -183,5 +186,32 @@ describe.each<[string, () => Promise<RedisServer | NatsServer>]>([
     await second.kill();
     await until(() => expect(toldOf("jean")).toEqual(["empty", "leave"]));
     expect(toldOf("kay")).toEqual(["empty", "leave"]);
+  });
+
+  test("C8: a process that stands still is taken for lost, and what it has is back when it goes on", async () => {
+    await using still = await startApp();
+    const { tab } = await tabAt("edsger", still);
+    const all = [here, there, still];
+    const toldOf = (name: string) =>
+      all.flatMap(({ told }) => told).filter(([it, { user }]) => it === name && user === "edsger");
+    const listeners = async ({ url }: AppProcess) =>
+      (await (await fetch(`${url}/presence?user=edsger`)).json()).listeners;
+    still.signal("SIGSTOP");
+    await until(async () => {
+      for (const it of [here, there]) expect(await listeners(it)).toBe(0);
+      for (const name of ["leave", "empty"]) expect(toldOf(name)).toHaveLength(1);
+    });
+    still.signal("SIGCONT");
+    await until(async () => {
+      for (const it of all) expect(await listeners(it)).toBe(1);
+      expect(toldOf("join").length).toBeGreaterThan(1);
+    });
+    // Its tab has noticed nothing, and is spoken to from the others.
+    await fetch(`${here.url}/send?user=edsger`);
+    expect(await tab.next("notice")).toBe("hello");
+    tab.socket.close();
+    await until(async () => {
+      for (const it of all) expect(await listeners(it)).toBe(0);
+    });
   });
 });
