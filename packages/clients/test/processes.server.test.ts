@@ -194,8 +194,10 @@ describe.each<[string, () => Promise<RedisServer | NatsServer>]>([
     const all = [here, there, still];
     const toldOf = (name: string) =>
       all.flatMap(({ told }) => told).filter(([it, { user }]) => it === name && user === "edsger");
-    const listeners = async ({ url }: AppProcess) =>
-      (await (await fetch(`${url}/presence?user=edsger`)).json()).listeners;
+    const listeners = async ({ url }: AppProcess): Promise<number> => {
+      const presence = await fetch(`${url}/presence?user=edsger`);
+      return ((await presence.json()) as { listeners: number }).listeners;
+    };
     still.signal("SIGSTOP");
     await until(async () => {
       for (const it of [here, there]) expect(await listeners(it)).toBe(0);

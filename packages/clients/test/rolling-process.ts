@@ -5,6 +5,7 @@ import { createPubSub } from "@lanai/pubsub";
 import { redisPubSub } from "@lanai/pubsub-redis";
 import { createSessions } from "@lanai/session";
 import { redisStore } from "@lanai/session-redis";
+import { sse } from "@lanai/sse";
 import { attachUpgrade } from "@lanai/websocket";
 import { Redis } from "ioredis";
 import Koa from "koa";
@@ -35,6 +36,7 @@ const probe = healthProbe({ store, pubsub: bus, shutdown });
 app.use((ctx, next) => (ctx.path === "/health" ? probe(ctx) : next()));
 app.use(sessions.middleware());
 app.use(clients.middleware());
+app.use(sse());
 app.use(bus.middleware());
 app.use(async (ctx) => {
   if (ctx.path === "/count") {

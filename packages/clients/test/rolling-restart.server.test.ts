@@ -88,6 +88,54 @@ class Page {
   }
 }
 
+/** A page that reads an event stream, and comes back with its cursor whenever that ends. */
+class EventPage {
+  readonly received: number[] = [];
+  streams = 0;
+  readonly #url: string;
+  #cursor = "";
+  readonly #closed = new AbortController();
+
+  constructor(url: string) {
+    this.#url = `${url}/live`;
+  }
+
+  async run(): Promise<void> {
+    const { signal } = this.#closed;
+    const headers = { ...ANEW.headers, Accept: "text/event-stream" };
+    while (!signal.aborted) {
+      const since = this.#cursor && `?since=${encodeURIComponent(this.#cursor)}`;
+      try {
+        const response = await fetch(this.#url + since, { headers, signal });
+        expect(response.status).toBe(200);
+        this.streams += 1;
+        await this.#read(response.body as ReadableStream<Uint8Array>);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    }
+  }
+
+  async #read(body: ReadableStream<Uint8Array>): Promise<void> {
+    let text = "";
+    for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+      const events = (text + chunk).split("\n\n");
+      text = events.pop() ?? "";
+      for (const event of events) {
+        const data = /^event: ?said\n(?:.*\n)*?data: ?(.*)$/m.exec(event)?.[1];
+        if (data === undefined) continue;
+        const { n, id } = JSON.parse(data);
+        this.received.push(n);
+        this.#cursor = id;
+      }
+    }
+  }
+
+  end(): void {
+    this.#closed.abort();
+  }
+}
+
 test("a rolling restart of three processes behind nginx, under load with live tabs, loses and duplicates nothing, and answers no 5xx", async () => {
   await using redis = await startRedis();
   const ports = await Promise.all(Array.from({ length: PROCESSES }, freePort));
@@ -97,10 +145,11 @@ test("a rolling restart of three processes behind nginx, under load with live ta
   let isOver = false;
   const visitors = [1, 2, 3, 4].map(() => count(nginx.url, () => isOver));
   const pages = [1, 2, 3, 4, 5, 6].map((n) => new Page(`page-${n}`, nginx.url));
-  const running = pages.map((page) => page.run());
+  const readers = [new EventPage(nginx.url), new EventPage(nginx.url)];
+  const running = [...pages, ...readers].map((page) => page.run());
   onTestFinished(() => {
     isOver = true;
-    for (const page of pages) page.end();
+    for (const page of [...pages, ...readers]) page.end();
   });
   let published = 0;
   const publisher = (async () => {
@@ -112,6 +161,7 @@ test("a rolling restart of three processes behind nginx, under load with live ta
   })();
   // A failure under load ends the test at once.
   const load = Promise.all([...visitors, publisher]);
+  for (const page of running) page.catch(() => {});
   const restart = (async () => {
     for (let round = 0; round < ROUNDS; round++) {
       for (const [at, port] of ports.entries()) {
@@ -131,13 +181,16 @@ test("a rolling restart of three processes behind nginx, under load with live ta
   await load;
 
   const all = Array.from({ length: published }, (_, n) => n);
-  for (const page of pages) await until(() => expect(page.received).toEqual(all));
-  for (const page of pages) page.end();
+  for (const page of [...pages, ...readers]) {
+    await until(() => expect(page.received).toEqual(all));
+    page.end();
+  }
   await Promise.all(running);
   // Every page was asked to come back, and none was cut off.
   const codes = new Set(pages.flatMap((page) => page.codes));
   expect([...codes].filter((code) => code !== 1012 && code !== 1000 && code !== 1005)).toEqual([]);
   expect(codes).toContain(1012);
+  for (const { streams } of readers) expect(streams).toBeGreaterThan(1);
 
   const client = new Redis({ port: redis.port });
   await until(async () => {
