@@ -7,6 +7,7 @@ import type { ExtendableContext } from "koa";
 import { WebSocket } from "ws";
 import { WebSocketError } from "./errors.ts";
 import { events } from "./events.ts";
+import { HeldMessages } from "./held-messages.ts";
 
 type Data = Parameters<WebSocket["send"]>[0];
 type SendOptions = Parameters<WebSocket["send"]>[1];
@@ -75,9 +76,8 @@ export class UpgradedSocket extends WebSocket {
   #queuedBytes = 0;
   #drained: PromiseWithResolvers<void> | undefined;
 
-  /** Messages without a listener, while the request's middlewares run; then `undefined`. */
-  #held: unknown[][] | undefined = [];
-  #heldBytes = 0;
+  /** While the request's middlewares run, and as long as their handler pauses what has come; then `undefined`. */
+  #held: HeldMessages | undefined = new HeldMessages();
   /** Cancels the end of a client that is paused until its messages have a listener. */
   #cancelEnd: Cancel | undefined;
   #closing = false;
@@ -123,10 +123,9 @@ export class UpgradedSocket extends WebSocket {
 
   /** @internal Called when the request's middlewares have settled: whoever wanted to listen does. */
   release(): void {
+    if (this.#held === undefined) return;
+    this.#held.isFinal = true;
     this.#deliver();
-    if (this.#held?.length) this.#reportUnheard();
-    this.#held = undefined;
-    this.#resumeHeld();
   }
 
   override emit(name: string | symbol, ...args: unknown[]): boolean {
@@ -142,14 +141,13 @@ export class UpgradedSocket extends WebSocket {
     this.#count(sizeOf(args[0] as Data));
     if (this.#closing) return false;
     const isHeard = this.listenerCount("message") > 0;
-    if (this.#held === undefined || (this.#held.length === 0 && isHeard)) {
+    if (this.#held === undefined || (this.#held.count === 0 && isHeard)) {
       if (!isHeard) this.#reportUnheard();
       this.#tell(args);
       return isHeard;
     }
-    this.#held.push(args);
-    this.#heldBytes += sizeOf(args[0] as Data);
-    if (this.#heldBytes > this.#limits.heldBytes && !this.isPaused) this.#pauseHeld();
+    this.#held.push(args, sizeOf(args[0] as Data));
+    if (this.#held.bytes > this.#limits.heldBytes && !this.isPaused) this.#pauseHeld();
     return true;
   }
 
@@ -168,11 +166,11 @@ export class UpgradedSocket extends WebSocket {
     super.pause();
     this.#cancelDebt = after(wait, () => {
       this.#cancelDebt = undefined;
-      if (!this.#isAskedToPause && this.#cancelEnd === undefined) super.resume();
+      this.#readOn();
     });
   }
 
-  /** Stops reading from the client, until {@link resume}. */
+  /** Stops reading from the client, and delivering what has come, until {@link resume}. */
   override pause(): void {
     this.#isAskedToPause = true;
     super.pause();
@@ -180,20 +178,31 @@ export class UpgradedSocket extends WebSocket {
 
   override resume(): void {
     this.#isAskedToPause = false;
-    if (this.#cancelDebt === undefined) super.resume();
+    // What has come is delivered before what comes next.
+    if (this.#held?.count) queueMicrotask(() => this.#deliver());
+    else this.#readOn();
+  }
+
+  /** Reads from the client if nothing keeps it paused. */
+  #readOn(): void {
+    if (this.#isAskedToPause || this.#cancelDebt || this.#cancelEnd) return;
+    if (this.isPaused) super.resume();
   }
 
   #deliver(): void {
-    while (this.#held?.length && !this.#closing && this.listenerCount("message") > 0) {
-      const args = this.#held.shift() ?? [];
-      this.#heldBytes -= sizeOf(args[0] as Data);
-      this.#tell(args);
+    const held = this.#held;
+    if (held === undefined) return;
+    const isHeard = (): boolean => !this.#closing && this.listenerCount("message") > 0;
+    while (held.count > 0 && !this.#isAskedToPause && isHeard()) this.#tell(held.shift());
+    if (held.isFinal && (held.count === 0 || !isHeard())) {
+      if (held.count > 0) this.#reportUnheard();
+      this.#held = undefined;
     }
-    if (this.#held?.length === 0) this.#resumeHeld();
+    if (this.#held === undefined || held.count === 0 || isHeard()) this.#resumeHeld();
   }
 
   #pauseHeld(): void {
-    this.pause();
+    super.pause();
     this.#cancelEnd = after(this.#limits.heldTimeout, () => {
       events.report("held-too-long", "held-too-long", {
         level: "warn",
@@ -204,10 +213,9 @@ export class UpgradedSocket extends WebSocket {
   }
 
   #resumeHeld(): void {
-    if (this.#cancelEnd === undefined) return;
-    this.#cancelEnd();
+    this.#cancelEnd?.();
     this.#cancelEnd = undefined;
-    this.resume();
+    this.#readOn();
   }
 
   #reportUnheard(): void {
@@ -385,7 +393,6 @@ export class UpgradedSocket extends WebSocket {
     this.#cancelDebt?.();
     this.#cancelDebt = undefined;
     this.#resumeHeld();
-    if (!this.#isAskedToPause && this.isPaused) super.resume();
   }
 }
 

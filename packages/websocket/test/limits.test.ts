@@ -1,12 +1,52 @@
 import { once } from "node:events";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { WebSocketEvent } from "@lanai/websocket";
+import type { UpgradedSocket, WebSocketEvent } from "@lanai/websocket";
 import Koa from "koa";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { reported } from "../../../scripts/testing/reported.ts";
 import { until } from "../../../scripts/testing/until.ts";
 import { frame, handshake, RawClient } from "./raw-client.ts";
 import { appOf, siteOf } from "./site.ts";
+
+test.each([
+  ["while the handler runs", 100],
+  ["when the client has been paused meanwhile", 700],
+])(
+  "C6: what came before a listener is delivered at the pace of the handler, %s",
+  async (_, size) => {
+    const listening = Promise.withResolvers<void>();
+    const heard: string[] = [];
+    let isOver = false;
+    const app = appOf(async (socket) => {
+      await listening.promise;
+      socket.on("message", (data) => {
+        heard.push(String(data).trim());
+        socket.pause();
+      });
+      while (!isOver && heard.length === 0) await nextTurn();
+    });
+    await using site = await siteOf(app, { maxPayload: 1_000, handshakeTimeout: 60_000 });
+    const client = await site.connect();
+    const [socket] = site.upgrades.sockets;
+    const emit = vi.spyOn(socket as UpgradedSocket, "emit");
+    const all = Array.from({ length: 5 }, (_, n) => `${n}`);
+    for (const text of all) client.socket.send(text.padEnd(size));
+    const held = size > 500 ? 2 : all.length;
+    const come = () => emit.mock.calls.filter(([name]) => name === "message").length;
+    await until(() => expect(come()).toBeGreaterThanOrEqual(held));
+    expect(socket?.isPaused).toBe(held === 2);
+    listening.resolve();
+    for (let n = 0; n < all.length; n++) {
+      await until(() => expect(heard.length).toBeGreaterThan(n));
+      // What ws has already read comes although it is paused; what waited for a listener doesn't.
+      for (let turn = 0; turn < 20; turn++) await nextTurn();
+      if (n === 0) expect(heard).toEqual(["0"]);
+      socket?.resume();
+    }
+    await until(() => expect(heard).toEqual(all));
+    isOver = true;
+  },
+);
 
 describe("a client whose messages nobody listens to", () => {
   test("is paused and then closed with 1013, whatever the ping interval", async () => {
