@@ -41,8 +41,9 @@ export interface Site extends Served {
 
 export async function site(routes: Routes, options: SiteOptions = {}): Promise<Site> {
   const { App = Koa, above, below, mounts = 1, ...others } = options;
-  let shift = 0;
-  const memory = memoryStore({ clock: () => Date.now() + shift });
+  // It stands still, so that a slow machine is never too late.
+  let now = Date.now();
+  const memory = memoryStore({ clock: () => now });
   const store = steeredStore(memory);
   const sessions = createSessions({ store, ...others });
   const errors: unknown[] = [];
@@ -66,7 +67,7 @@ export async function site(routes: Routes, options: SiteOptions = {}): Promise<S
     errors,
     browser: () => new Browser(served),
     advance(ms) {
-      shift += ms;
+      now += ms;
     },
   };
 }
