@@ -88,7 +88,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "a session that no client will hold is left behind if its end is lost, too",
     file: `${request}/unheld.ts`,
-    from: "call().catch(() => tryAgain(call))",
+    from: "call().catch(() => retryLater(call))",
     to: "call().catch(() => undefined)",
   },
   {

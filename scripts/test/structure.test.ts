@@ -47,7 +47,7 @@ const TIMERS: Record<string, readonly [count: number, what: string]> = {
   "packages/session-sqlite/src/lock-queue.ts": [1, "tries again"],
   "packages/session-sqlite/src/sqlite-store.ts": [1, "sweeps"],
   "packages/session/src/request/retry.ts": [1, "tries again"],
-  "packages/session/src/request/try-again.ts": [1, "tries again"],
+  "packages/session/src/request/retry-later.ts": [1, "tries again"],
   "packages/session/src/stores/memory-store.ts": [1, "sweeps"],
   "packages/sse/src/sse-stream.ts": [1, "sends heartbeats"],
 };

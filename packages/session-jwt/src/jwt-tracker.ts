@@ -262,7 +262,7 @@ export function jwtTracker(options: JwtTrackerOptions): Tracker {
     clear: (ctx) => carrier.clear(ctx),
 
     // The id stands in the token for all to read: it must open nothing in another tracker.
-    owner: () => "jwt",
+    tokenKind: () => "jwt",
 
     ...(present && {
       present: async (id, presented) =>

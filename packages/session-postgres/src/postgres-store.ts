@@ -7,9 +7,9 @@ import {
   type OwnerLimit,
   PAGE_SIZE,
   type PagedStore,
+  retryLater,
   SessionError,
   sessionLimitError,
-  tryAgain,
   undamaged,
 } from "@lanai/session/store";
 import { ignore, queryBy, survive } from "./connection.ts";
@@ -174,7 +174,7 @@ export function postgresStore(
       if (!(error instanceof SessionError)) {
         const asking = () => call<EndedRow>("endedBy", [operation]);
         void asking()
-          .catch(() => tryAgain(asking))
+          .catch(() => retryLater(asking))
           .then((rows) => rows?.length && limitOwner.onEnded?.(rows.map(readEnded)));
       }
       throw error;

@@ -8,10 +8,10 @@ import {
   type OwnerLimit,
   type PagedStore,
   REMEMBERED_FOR,
+  retryLater,
   SessionError,
   type SessionRecord,
   sessionLimitError,
-  tryAgain,
   undamaged,
 } from "@lanai/session/store";
 import { Batch } from "./batch.ts";
@@ -157,7 +157,7 @@ export function redisStore(redis: RedisClient, options: RedisStoreOptions = {}):
   /** Asks what a sign-in has ended whose answer didn't come. */
   const tellLate = (limitOwner: OwnerLimit, operation: string): void => {
     const ask = () => client.run(ENDED, [`${prefix}ended:${operation}`]);
-    const asking = ask().catch(() => tryAgain(ask));
+    const asking = ask().catch(() => retryLater(ask));
     void asking.then((json) => tell(limitOwner, json as string | null | undefined));
   };
 

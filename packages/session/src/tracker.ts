@@ -54,7 +54,7 @@ export type Admission =
     } & RefusalTerms);
 
 /** The circumstances in which a session was found. */
-export interface RecordSource {
+export interface AdmissionContext {
   /** The time on the store's clock, with which alone the record's instants can be compared. */
   readonly now: number;
   /** Whether the id is the session itself: the store {@link Store.carriesData}. */
@@ -96,7 +96,7 @@ export interface Tracker {
     ctx: ExtendableContext,
     tracked: PresentedToken,
     record: SessionRecord,
-    found: RecordSource,
+    found: AdmissionContext,
   ): Admission;
   /**
    * Sends an id. `maxAge`, in milliseconds, is how long the client should keep it; without it, until
@@ -112,7 +112,7 @@ export interface Tracker {
    * through the one that brought `token`. A session that belongs to one is admitted by no other tracker,
    * so that an id that is readable in a token can't be presented as a cookie. Default: none.
    */
-  owner?(ctx: ExtendableContext | undefined, token?: PresentedToken): string | undefined;
+  tokenKind?(ctx: ExtendableContext | undefined, token?: PresentedToken): string | undefined;
   /** Request headers on which a response depends that read a session, for `Vary`. */
   readonly vary?: string;
   /** The scheme of `WWW-Authenticate` in a 401. Default: `Session`. */

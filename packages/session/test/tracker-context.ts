@@ -1,6 +1,6 @@
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
-import type { RecordSource, SessionRecord } from "@lanai/session/tracker";
+import type { AdmissionContext, SessionRecord } from "@lanai/session/tracker";
 import Koa, { type ExtendableContext } from "koa";
 
 export interface RequestParts {
@@ -35,4 +35,4 @@ export function recordOf(): SessionRecord {
 }
 
 /** In a store whose clock began with the record. */
-export const found: RecordSource = { now: 0, carriesData: false };
+export const found: AdmissionContext = { now: 0, carriesData: false };

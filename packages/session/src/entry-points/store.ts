@@ -16,7 +16,7 @@ export {
   type PagedStore,
   type PageOptions,
 } from "../paged-store.ts";
-export { tryAgain } from "../request/try-again.ts";
+export { retryLater } from "../request/retry-later.ts";
 export {
   type Async,
   type Awaitable,

@@ -5,9 +5,9 @@ export { type SecretKey, secretKey } from "../secret-key.ts";
 export type { Awaitable, SessionRecord } from "../store.ts";
 export type {
   Admission,
+  AdmissionContext,
   PresentedToken,
   PresentOptions,
-  RecordSource,
   Refusal,
   RefusalTerms,
   Tracker,

@@ -2,8 +2,8 @@ import { events } from "../events.ts";
 import { actingOwner, impersonatedBy, impersonatorBehind } from "../request/acting-owner.ts";
 import type { EndCall } from "../request/end-call.ts";
 import { codeOf } from "../request/failures.ts";
+import { retryLater } from "../request/retry-later.ts";
 import type { DamagedSession, StoredSession } from "../request/stored-session.ts";
-import { tryAgain } from "../request/try-again.ts";
 import type { Session } from "../session.ts";
 import { type Awaitable, type Ended, type Key, REMEMBERED_FOR } from "../store.ts";
 
@@ -93,7 +93,7 @@ export class Ends {
       ended = await this.#make(call);
     } catch (error) {
       if (!call.isReported && this.#remember(call, record)) {
-        void tryAgain(async () => {
+        void retryLater(async () => {
           if (this.#isUnconfirmed(call)) await this.#confirm(call, await call.repeat());
         });
       }

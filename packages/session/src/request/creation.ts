@@ -80,7 +80,7 @@ export class Creation {
   async #attempt(plan: Plan, isRepeat: boolean): Promise<boolean> {
     const { departure, draft, settings, ctx } = this.#request;
     const { store, tracker } = settings;
-    const belongsTo = tracker.owner?.(ctx);
+    const belongsTo = tracker.tokenKind?.(ctx);
     if (belongsTo !== undefined) draft.set(BELONGS_TO, belongsTo);
     const record = draft.newRecord(plan.publicId, settings, Date.now());
     const sent = draft.sent();

@@ -213,9 +213,9 @@ function judge(
   }
   const belongsTo = record.values.get(BELONGS_TO);
   if (belongsTo !== undefined && ctx !== undefined) {
-    const owner = tracker.owner?.(ctx, token);
+    const kind = tracker.tokenKind?.(ctx, token);
     // An id that stands in a token for all to read opens nothing by itself.
-    if (owner === undefined || belongsTo !== JSON.stringify(owner)) {
+    if (kind === undefined || belongsTo !== JSON.stringify(kind)) {
       return { ...refused({ reason: "foreign" }), publicId: record.publicId };
     }
   }

@@ -2,7 +2,7 @@ import type { Ends } from "../manager/ends.ts";
 import type { Key, Store } from "../store.ts";
 import { codeOf } from "./failures.ts";
 import type { RequestState } from "./request-state.ts";
-import { tryAgain } from "./try-again.ts";
+import { retryLater } from "./retry-later.ts";
 
 /** A session under a new key, of which the store hasn't said whether it is there. */
 export interface Unheld {
@@ -41,6 +41,6 @@ export function endUnheld(
 async function endNow(store: Store, key: Key, name: string, ends: Ends | undefined): Promise<void> {
   // Without a deadline: nobody waits for it.
   const call = async () => store.destroy(key, name);
-  const ended = await call().catch(() => tryAgain(call));
+  const ended = await call().catch(() => retryLater(call));
   if (ended) await ends?.report(ended, "destroyed");
 }

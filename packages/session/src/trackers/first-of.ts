@@ -92,11 +92,11 @@ export function firstOf(...trackers: readonly Tracker[]): Tracker {
       return admission;
     },
 
-    owner(ctx, token) {
+    tokenKind(ctx, token) {
       const { all = [] } = (ctx && found.get(ctx)) ?? {};
       const { tracker } = all.find((it) => it.token === token) ?? {};
       const [writer = first] = ctx ? writersOf(ctx) : [first];
-      return (tracker ?? writer).owner?.(ctx, token);
+      return (tracker ?? writer).tokenKind?.(ctx, token);
     },
 
     ...(first.present && { present: (id, options) => first.present?.(id, options) ?? {} }),

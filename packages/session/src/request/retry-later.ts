@@ -5,7 +5,7 @@ const MAX_WAITING = 10_000;
 let waiting = 0;
 
 /** Makes a call that has failed, and for which nobody waits, again until it succeeds: three times at most. */
-export async function tryAgain<T>(call: () => Promise<T>): Promise<T | undefined> {
+export async function retryLater<T>(call: () => Promise<T>): Promise<T | undefined> {
   for (const pause of PAUSES) {
     if (waiting === MAX_WAITING) return undefined;
     waiting += 1;
