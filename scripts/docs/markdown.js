@@ -1,6 +1,7 @@
 // Reads and rewrites Markdown: headings, links, and the parts that are code.
 
 const CODE = /(^```.*?^```$|`[^`\n]+`)/ms;
+const SOURCE = /(\b(?:src|srcset)=")([^"\s]+)(")/g;
 const LINK = /(\[(?:[^[\]]|\[[^\]]*\]|!\[[^\]]*\]\([^)]*\))*\]\()([^)\s]+)(\))/g;
 
 /** Returns the anchor of a heading, as GitHub makes it. */
@@ -46,13 +47,15 @@ export const withLinks = (markdown, change) => {
   return blocks
     .map((part, n) =>
       n % 2 === 0
-        ? part.replaceAll(LINK, (_, before, target, after) => {
-            const inner = before.replaceAll(
-              /(!\[[^\]]*\]\()([^)\s]+)(\))/g,
-              (_picture, start, source, end) => start + change(source) + end,
-            );
-            return inner + change(target) + after;
-          })
+        ? part
+            .replaceAll(LINK, (_, before, target, after) => {
+              const inner = before.replaceAll(
+                /(!\[[^\]]*\]\()([^)\s]+)(\))/g,
+                (_picture, start, source, end) => start + change(source) + end,
+              );
+              return inner + change(target) + after;
+            })
+            .replaceAll(SOURCE, (_, start, source, end) => start + change(source) + end)
         : part,
     )
     .join("");
