@@ -87,6 +87,6 @@ export async function comeAndLeave(bus: Bus, wire: () => Promise<number>): Promi
   // All that were cut.
   expect(counts.endedMeanwhile).toBeGreaterThanOrEqual(VISITORS / 2);
   await until(async () => expect(await wire()).toBeLessThanOrEqual(before));
-  expect(heapUsed() - heap).toBeLessThan(5_000_000);
+  expect(heapUsed() - heap).toBeLessThan(500 * VISITORS);
   return before;
 }

@@ -41,12 +41,14 @@ function play(fault: Fault, name: string): Promise<void> {
   return run();
 }
 
-/** The most runs of a test in which it has to find a fault: some go by chance, with a new seed each time. */
-const RUNS = 30;
+const BY_CHANCE =
+  "P2, P10, P11: in any order of publish, subscribe, ensureStream and lost connections nothing is repeated, reordered or lost in silence";
 
 /** Whether a backend fails one test of the suite, also by waiting in vain for a second. */
 async function fails(fault: Fault, caught: string): Promise<boolean> {
-  for (let run = 0; run < RUNS; run++) if (await failsOnce(fault, caught)) return true;
+  // One seed may miss a fault that shows now and then; each run has a new one.
+  const runs = caught === BY_CHANCE ? 30 : 1;
+  for (let run = 0; run < runs; run++) if (await failsOnce(fault, caught)) return true;
   return false;
 }
 
@@ -145,7 +147,7 @@ const faults: readonly (readonly [string, Fault, string])[] = [
         },
       };
     },
-    "P2, P10, P11: in any order of publish, subscribe, ensureStream and lost connections nothing is repeated, reordered or lost in silence",
+    BY_CHANCE,
   ],
   [
     "loses one message in ten",
@@ -158,7 +160,7 @@ const faults: readonly (readonly [string, Fault, string])[] = [
         },
       };
     },
-    "P2, P10, P11: in any order of publish, subscribe, ensureStream and lost connections nothing is repeated, reordered or lost in silence",
+    BY_CHANCE,
   ],
   [
     "doesn't wait for the handler",

@@ -199,6 +199,7 @@ export class UpgradedSocket extends WebSocket {
       this.#held = undefined;
     }
     if (this.#held === undefined || held.count === 0 || isHeard()) this.#resumeHeld();
+    else this.#readOn();
   }
 
   #pauseHeld(): void {
