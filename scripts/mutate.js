@@ -1,7 +1,6 @@
 // Mutation testing: `npm run mutate -- flash`, with several packages one after another. A seeded sample of
 // mutants, each run against only the tests that reach it, the fastest first. What is known stays when it
 // is stopped, for as long as the sources are the same; with other tests survivors are tried again.
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +8,7 @@ import { parseArgs } from "node:util";
 import { machine } from "./evidence/machine.js";
 import { record } from "./evidence/record.js";
 import { mutantsOf } from "./mutate/mutants.js";
+import { fates, Runner } from "./mutate/vitest.js";
 import { root } from "./node.js";
 
 const cache = join(root, "node_modules/.cache/mutate");
@@ -31,26 +31,6 @@ const shuffled = (items, seed) => {
     .sort((one, other) => one.by - other.by)
     .map(({ item }) => item);
 };
-
-/** Vitest with a mutant, or without one for the pass that finds who reaches what. */
-const vitest = (options, args, timeout) =>
-  new Promise((resolve) => {
-    const child = spawn(
-      process.execPath,
-      ["node_modules/vitest/vitest.mjs", "run", "-c", "scripts/mutate/vitest.config.ts", ...args],
-      {
-        cwd: root,
-        detached: true,
-        stdio: "ignore",
-        env: { ...process.env, LANAI_MUTATE: JSON.stringify(options) },
-      },
-    );
-    const timer = setTimeout(() => process.kill(-child.pid, "SIGKILL"), timeout);
-    child.once("exit", (code) => {
-      clearTimeout(timer);
-      resolve(code === null ? "timeout" : code === 0 ? "passed" : "failed");
-    });
-  });
 
 const sourcesOf = (name) =>
   globSync(`packages/${name}/src/**/*.ts`, { cwd: root })
@@ -84,12 +64,18 @@ const continued = (plan, known) => {
   return { ...plan, mutants };
 };
 
+const mustPass = async (options, files) => {
+  const runner = new Runner(options);
+  const { status, file, test } = await runner.run({ mutant: -1, files }, 60 * 60_000);
+  runner.end();
+  if (status !== "passed") throw new Error(`Without a mutant: ${status} ${file} ${test}`);
+};
+
 /** Which test files reach which mutants, and how long each takes. */
 const reachOf = async (plan, tests) => {
   const reached = `${plan}.reached`;
   rmSync(reached, { force: true });
-  const outcome = await vitest({ plan, reached }, tests, 30 * 60_000);
-  if (outcome !== "passed") throw new Error(`Without a mutant the tests have ${outcome}.`);
+  await mustPass({ plan, reached }, tests);
   return readFileSync(reached, "utf8")
     .trimEnd()
     .split("\n")
@@ -99,8 +85,7 @@ const reachOf = async (plan, tests) => {
 /** Nothing that fails without a mutant could tell one. */
 const refuseFalseDeaths = async (file, { reach }) => {
   const tests = reach.map((it) => it.file);
-  const outcome = await vitest({ plan: file, mutant: -1 }, tests, 30 * 60_000);
-  if (outcome !== "passed") throw new Error(`Without a mutant the tests have ${outcome}.`);
+  await mustPass({ plan: file }, tests);
 };
 
 const explanationOf = ({ file, kind, text }) => {
@@ -136,27 +121,19 @@ const mutate = async (name, { count, seed }) => {
   const plan = continued(planOf(name, count, seed), existsSync(file) ? json(file) : {});
   const save = () => writeFileSync(file, JSON.stringify(plan, null, 1));
   save();
+  const left = plan.mutants.filter(({ status }) => !status);
+  if (plan.reach && left.length > 0) await refuseFalseDeaths(file, plan);
   // Others' tests may reach it as well, but its own are what must hold it.
   plan.reach ??= await reachOf(file, [`packages/${name}/test/`]);
   save();
-  await refuseFalseDeaths(file, plan);
-  for (const mutant of plan.mutants.filter(({ status }) => !status)) {
-    const tests = plan.reach
-      .filter(({ reached }) => reached.includes(mutant.n))
-      .sort((one, other) => one.ms - other.ms);
-    const timeout = 60_000 + 5 * tests.reduce((sum, { ms }) => sum + ms, 0);
-    const outcome =
-      tests.length === 0
-        ? "unreached"
-        : await vitest(
-            { plan: file, mutant: mutant.n },
-            ["--bail=1", ...tests.map((it) => it.file)],
-            timeout,
-          );
-    mutant.status = { passed: "survived", failed: "killed", timeout: "killed" }[outcome] ?? outcome;
+  const fateOf = fates(file, plan.reach);
+  for (const mutant of left) {
+    Object.assign(mutant, await fateOf(mutant));
     save();
     const done = plan.mutants.filter(({ status }) => status).length;
-    console.log(`[${done}/${plan.mutants.length}] ${mutant.status} ${named(mutant)}`);
+    console.log(
+      `[${done}/${plan.mutants.length}] ${mutant.status ?? "undecided"} ${named(mutant)}`,
+    );
   }
   return summaryOf(name, plan);
 };
