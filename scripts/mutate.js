@@ -88,9 +88,12 @@ const refuseFalseDeaths = async (file, { reach }) => {
   await mustPass({ plan: file }, tests);
 };
 
-const explanationOf = ({ file, kind, text }) => {
+const explanationOf = ({ file, kind, text, start, end }) => {
   const source = explained[file] ?? [];
-  return source.find((it) => it.kind === kind && it.text === text)?.why;
+  const code = read(file).slice(start, end);
+  return source.find(
+    (it) => it.kind === kind && it.text === text && (it.code === undefined || it.code === code),
+  )?.why;
 };
 
 const named = (mutant) => `${mutant.file}:${mutant.line} ${mutant.kind}`;

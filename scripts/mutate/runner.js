@@ -21,4 +21,5 @@ const run = async ({ mutant, source, files }) => {
 };
 
 process.on("message", (job) => void run(job));
-process.once("disconnect", () => process.exit());
+// Workers that are busy wouldn't notice.
+process.once("disconnect", () => process.kill(-process.pid, "SIGKILL"));
