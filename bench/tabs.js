@@ -17,17 +17,35 @@ const ask = async (child, message) => {
   return (await answer)[0];
 };
 
-const measure = async (kind, tabs, rounds) => {
-  const server = start("tabs-server.js", [kind], ["--expose-gc"]);
+/** A server that so many tabs have joined, and what each of them takes in its memory. */
+const join = async (kind, tabs, flags = []) => {
+  const server = start("tabs-server.js", [kind], ["--expose-gc", ...flags]);
   const [{ port }] = await once(server, "message");
   const before = await ask(server, { word: "memory" });
   const each = Math.floor(tabs / HOLDERS);
   const holders = Array.from({ length: HOLDERS }, (_, i) =>
     start("tabs-client.js", [kind, `${port}`, `${i * each}`, `${each}`]),
   );
+  await Promise.all(holders.map((it) => once(it, "message")));
+  const after = await ask(server, { word: "memory" });
+  const bytes = (name) => (after[name] - before[name]) / (each * HOLDERS);
+  const stop = () => {
+    for (const it of [server, ...holders]) it.kill("SIGKILL");
+  };
+  return { server, holders, heap: bytes("heap"), rss: bytes("rss"), stop };
+};
+
+/** Resident memory without what the young generation has grown to while the tabs were joining. */
+const settledRss = async (kind, tabs) => {
+  const { rss, stop } = await join(kind, tabs, ["--max-semi-space-size=1"]);
+  stop();
+  return rss;
+};
+
+const measure = async (kind, tabs, rounds) => {
+  const settled = await settledRss(kind, tabs);
+  const { server, holders, heap, rss, stop } = await join(kind, tabs);
   try {
-    await Promise.all(holders.map((it) => once(it, "message")));
-    const after = await ask(server, { word: "memory" });
     const times = [];
     const busy = await ask(server, { word: "cpu" });
     for (let round = 0; round < rounds; round++) {
@@ -43,13 +61,12 @@ const measure = async (kind, tabs, rounds) => {
     const used = (await ask(server, { word: "cpu" })) - busy;
     times.sort((a, b) => a - b);
     return {
-      cpu: (used * 1_000) / (times.length * ITEMS * each * HOLDERS),
-      heap: (after.heap - before.heap) / (each * HOLDERS),
-      rss: (after.rss - before.rss) / (each * HOLDERS),
+      cpu: (used * 1_000) / (times.length * ITEMS * tabs),
+      ...{ heap, rss, settled },
       broadcast: times[Math.floor(times.length / 2)],
     };
   } finally {
-    for (const it of [server, ...holders]) it.kill("SIGKILL");
+    stop();
   }
 };
 
@@ -64,6 +81,7 @@ export const tabs = async (_variants, { tabs: count, rounds }) => {
     "server",
     "bytes of heap a tab",
     "resident bytes a tab",
+    "of these without the young generation's growth",
     "ms a broadcast",
     "µs of processor a message and tab",
   ];
@@ -71,6 +89,7 @@ export const tabs = async (_variants, { tabs: count, rounds }) => {
     kind,
     fixed(data[kind].heap),
     fixed(data[kind].rss),
+    fixed(data[kind].settled),
     fixed(data[kind].broadcast, 1),
     fixed(data[kind].cpu, 1),
   ]);

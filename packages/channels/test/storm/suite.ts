@@ -31,7 +31,7 @@ export function stormOn(name: string, start: () => Promise<Broker>): void {
         const round = await playRound(stage, chromium, random, deal, `${n}`);
         const about = `round ${n} with LANAI_SEED=${seed}`;
         try {
-          checkRound(round, stage.published, stage.handled());
+          checkRound(round, stage);
         } catch (error) {
           throw new Error(`${about}: ${(error as Error).message}`, { cause: error });
         }
