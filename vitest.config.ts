@@ -13,8 +13,8 @@ export default defineConfig({
     ...patience,
     // Those that run at once in a file wait most of the time.
     maxConcurrency: 20,
-    // One more than there are cores: a file that waits for a server leaves its core to another.
-    maxWorkers: availableParallelism() + 1,
+    // More than there are cores: on two, files that wait for a server left half of the time unused.
+    maxWorkers: availableParallelism() + 3,
     // Projects start in the order of their names: the long files, which wait for servers, come first,
     // and those that only compute fill what they leave.
     projects: [

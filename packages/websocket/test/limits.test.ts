@@ -48,6 +48,34 @@ test.each([
   },
 );
 
+test("a socket that was paused and resumed before anyone listens hears that its client closes", async () => {
+  const come = Promise.withResolvers<void>();
+  const resumed = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<unknown>();
+  const app = appOf(async (socket) => {
+    await come.promise;
+    socket.pause();
+    // Whatever had been read already.
+    for (let turn = 0; turn < 20; turn++) await nextTurn();
+    socket.resume();
+    await nextTurn();
+    resumed.resolve();
+    const [code] = await once(socket, "close");
+    closed.resolve(code);
+  });
+  await using site = await siteOf(app, { handshakeTimeout: 60_000 });
+  const client = await site.connect();
+  const [socket] = site.upgrades.sockets;
+  const emit = vi.spyOn(socket as UpgradedSocket, "emit");
+  client.socket.send("held");
+  await until(() => expect(emit.mock.calls.map(([name]) => name)).toContain("message"));
+  come.resolve();
+  await resumed.promise;
+  expect(socket?.isPaused).toBe(false);
+  client.socket.close(1000);
+  expect(await closed.promise).toBe(1000);
+});
+
 describe("a client whose messages nobody listens to", () => {
   test("is paused and then closed with 1013, whatever the ping interval", async () => {
     using held = reported<WebSocketEvent>("lanai:websocket:held-too-long");
