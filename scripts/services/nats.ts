@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort, onFreePort, ServerProcess, temporaryFolder } from "./server-process.ts";
 
@@ -21,6 +21,11 @@ export interface NatsServer extends AsyncDisposable {
   kill(): Promise<void>;
   /** Starts it again on the same port and streams; kills it before if it runs. */
   restart(): Promise<void>;
+  /**
+   * Copies its streams, while it is down; the returned function puts them back, also while it is down:
+   * the server has lost what it stored since, as after a crash of its machine.
+   */
+  save(): () => void;
   /** Stops it without an end: connections stay open, nothing is answered. */
   freeze(): void;
   thaw(): void;
@@ -38,6 +43,7 @@ const start = async (port: number, options: NatsOptions): Promise<NatsServer> =>
   const monitorUrl = `http://${host}:${monitorPort}`;
   const folder = temporaryFolder("nats");
   const configFile = join(folder.path, "nats.conf");
+  const streams = join(folder.path, "streams");
   writeFileSync(configFile, config);
   const server = new ServerProcess({
     program: "nats-server",
@@ -45,7 +51,7 @@ const start = async (port: number, options: NatsOptions): Promise<NatsServer> =>
     ready: /Server is ready/,
     args: [
       ...["-c", configFile, "-a", host, "-p", `${port}`, "-m", `${monitorPort}`],
-      ...(jetstream ? ["-js", "-sd", join(folder.path, "streams")] : []),
+      ...(jetstream ? ["-js", "-sd", streams] : []),
     ],
   });
   const stop = async () => {
@@ -70,6 +76,14 @@ const start = async (port: number, options: NatsOptions): Promise<NatsServer> =>
     async restart() {
       await server.kill();
       await server.start();
+    },
+    save() {
+      const saved = join(folder.path, "saved");
+      cpSync(streams, saved, { recursive: true });
+      return () => {
+        rmSync(streams, { recursive: true });
+        cpSync(saved, streams, { recursive: true });
+      };
     },
     freeze: () => server.freeze(),
     thaw: () => server.thaw(),

@@ -46,8 +46,15 @@ async function openRoom(recent: number, maxMsgs = 10_000, retained = true) {
   const backend = memoryPubSub();
   if (retained) await backend.ensureStream({ name: "s", subjects: ["channels.>"], maxMsgs });
   const asked = { history: 0, subscribe: 0 };
-  /** What the bus has for the second room, while it is held up. */
-  const late = { isHeld: false, held: [] as (() => void)[] };
+  /** What the bus has for the second room, while that is behind. */
+  const late = {
+    isHeld: false,
+    held: [] as (() => void)[],
+    catchUp(): void {
+      late.isHeld = false;
+      for (const tell of late.held.splice(0)) tell();
+    },
+  };
   const bus = createPubSub({
     backend: {
       ...{ publish: backend.publish, close: backend.close, ensureStream: backend.ensureStream },
@@ -116,10 +123,16 @@ test("B1: listeners of any speed, that come back at any moment, receive each mes
       arbitrary: fc.record({ do: fc.constant<"rejoin">("rejoin"), other: fc.boolean() }),
     },
     { weight: 2, arbitrary: fc.record({ do: fc.constant<"turn">("turn") }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constantFrom<("fallBehind" | "catchUp")[]>("fallBehind", "catchUp"),
+      }),
+    },
   );
   await fc.assert(
     fc.asyncProperty(fc.array(action, { maxLength: 60 }), async (actions) => {
-      const { make, publish, join } = await openRoom(100);
+      const { make, publish, join, late } = await openRoom(100);
       const rooms = [make(), make()];
       await Promise.all(rooms.map((it) => it.ready));
       for (const it of rooms) it.hold();
@@ -139,6 +152,8 @@ test("B1: listeners of any speed, that come back at any moment, receive each mes
         else if (it.do === "stall") occupant.hasRoom = false;
         else if (it.do === "drain") occupant.drain();
         else if (it.do === "turn") await new Promise(setImmediate);
+        else if (it.do === "fallBehind") late.isHeld = true;
+        else if (it.do === "catchUp") late.catchUp();
         else if (it.do === "rejoin") {
           leave();
           if (it.other && rooms[1 - at]) at = 1 - at;
@@ -149,6 +164,7 @@ test("B1: listeners of any speed, that come back at any moment, receive each mes
         }
       }
       occupant.drain();
+      late.catchUp();
       await publish(published++);
       for (let turn = 0; turn < 500 && occupant.shown.at(-1) !== published - 1; turn++) {
         await new Promise(setImmediate);
@@ -157,7 +173,7 @@ test("B1: listeners of any speed, that come back at any moment, receive each mes
       expect(shown).toEqual(Array.from({ length: published }, (_, i) => i));
       await Promise.all(rooms.map((it) => it.close()));
     }),
-    { numRuns: 40 },
+    { numRuns: 200 },
   );
 });
 
@@ -232,9 +248,30 @@ test("B1: a page that comes back to a process that is behind is not shown again 
   await expect.poll(() => before.shown).toEqual([1, 2, 3]);
   const after = new TestOccupant();
   await join(other, after, before.cursor);
-  late.isHeld = false;
-  for (const tell of late.held) tell();
+  // Its connection is lost again, before anything has come.
+  other.remove(after);
+  expect(after.cursor).toBe(before.cursor);
+  await join(other, after, after.cursor);
+  late.catchUp();
   await publish(4);
   await expect.poll(() => after.shown).toEqual([4]);
   await Promise.all([one.close(), other.close()]);
+});
+
+test("B1: a page whose last messages a restored stream has lost is told, and receives what comes next", async () => {
+  const { make, publish, join } = await openRoom(100);
+  const room = make();
+  await room.ready;
+  const it = new TestOccupant();
+  await join(room, it);
+  await publish(1);
+  await expect.poll(() => it.shown).toEqual([1]);
+  // Of a later message than the stream's last: the broker was restored from before it.
+  const later = (it.cursor ?? "").replace(/\d+$/, (position) => `${Number(position) + 5}`);
+  const after = new TestOccupant();
+  await join(room, after, later);
+  await publish(2);
+  await expect.poll(() => after.shown).toEqual([2]);
+  expect(after.frames.map(({ t }) => t)).toEqual(["joined", "gap", "event"]);
+  await room.close();
 });

@@ -69,6 +69,45 @@ describe("a server that is killed and restarted at a third and at half of 10,000
   });
 });
 
+describe("a server that comes back without its last messages", () => {
+  test.each(["with nothing stored since", "with as many others stored since"])(
+    "P5: tells its subscribers of a gap, and they receive what is stored from then on (%s)",
+    async (which) => {
+      const others = which.includes("others") ? numbers(101, 110) : [];
+      await using server = await startNats();
+      await using publisher = await openBackend(server);
+      await using reader = await openBackend(server);
+      await publisher.backend.ensureStream({ name: "kept", subjects: ["kept"], maxMsgs: 100 });
+      const { texts, gaps, subscription } = await listen(reader.backend, "kept");
+      const publishAll = async (all: readonly string[]): Promise<void> => {
+        for (const text of all) await publisher.backend.publish("kept", text);
+      };
+      await publishAll(numbers(1, 10));
+      await server.kill();
+      const putBack = server.save();
+      await server.restart();
+      await publishAll(numbers(11, 20));
+      await until("all come", () => texts.length === 20);
+      const { cursor } = subscription;
+      await server.kill();
+      putBack();
+      await server.restart();
+      await publishAll(others);
+      await until("the gap is told", () => gaps.length > 0);
+      await publishAll(numbers(111, 120));
+      await until("the rest come", () => texts.at(-1) === "120");
+      const come = texts.slice(20);
+      expect(come.slice(-10)).toEqual(numbers(111, 120));
+      // Some of the others may be told by the gap only.
+      expect(others.join()).toContain(come.slice(0, -10).join());
+      expect(gaps).toEqual([{ subject: "kept", reason: "expired" }]);
+      // A page that has the cursor of a lost message must not be taken for one that has the others.
+      const again = await listen(reader.backend, "kept", { since: cursor ?? "" });
+      expect(again.subscription.recovered).toBe(false);
+    },
+  );
+});
+
 describe("a connection that is cut while the server goes on", () => {
   test("P5: is made good on retained subjects, also for those who could not hold it all", async () => {
     await using server = await startNats();

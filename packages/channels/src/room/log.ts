@@ -72,15 +72,34 @@ export class Log {
     return this.#entries.findLast((it) => it.cursor !== undefined)?.cursor ?? this.#start;
   }
 
+  /** Whether what came last is at this cursor or after it. */
+  hasReached(cursor: string): boolean {
+    const { cursor: last } = this;
+    return last !== undefined && (compareCursors(last, cursor) ?? -1) >= 0;
+  }
+
+  /** Whether the log goes on from just this place: it isn't behind it, and has no other message there. */
+  knows(cursor: string): boolean {
+    const place = this.#find(cursor)?.place;
+    if (place === undefined || place === cursor) return place !== undefined;
+    // Of one place in two states of a stream that was restored from before it.
+    return compareCursors(place, cursor) !== 0 && this.hasReached(cursor);
+  }
+
   /** The number of what follows on a cursor; `undefined` if that is too old to be known here. */
   after(cursor: string): number | undefined {
+    return this.#find(cursor)?.next;
+  }
+
+  /** The last place that isn't after a cursor, and the number of what follows on it. */
+  #find(cursor: string): { readonly place: string; readonly next: number } | undefined {
+    const isBefore = (place: string): boolean => (compareCursors(place, cursor) ?? 1) <= 0;
     for (let i = this.#entries.length - 1; i >= 0; i--) {
-      const { cursor: other } = this.#entries[i] as Entry;
-      const order = other === undefined ? undefined : compareCursors(other, cursor);
-      if (order !== undefined && order <= 0) return this.#first + i + 1;
+      const { cursor: place } = this.#entries[i] as Entry;
+      if (place !== undefined && isBefore(place)) return { place, next: this.#first + i + 1 };
     }
-    const order = this.#start === undefined ? undefined : compareCursors(this.#start, cursor);
-    return order !== undefined && order <= 0 ? this.#first : undefined;
+    const place = this.#start;
+    return place !== undefined && isBefore(place) ? { place, next: this.#first } : undefined;
   }
 
   /** The number with which the last `count` messages begin. */

@@ -60,7 +60,8 @@ export class Seat {
   async #beginning({ since, replay }: From): Promise<Beginning> {
     const { log } = this.#options;
     if (since === undefined) return { next: () => log.last(replay) };
-    if (log.after(since) !== undefined) return { next: () => log.after(since), since };
+    if (log.knows(since)) return { next: () => log.after(since), since };
+    // Too old for the log, or newer than it: this process is behind, or the stream has lost its end.
     const page = log.cursor === undefined ? undefined : await log.page(since);
     if (page) return { next: () => log.after(since), since, page };
     // A stream that was lost has nothing that this page has received, but one that was restored from
@@ -81,12 +82,18 @@ export class Seat {
     const isBehind = this.#next === undefined || this.#next < log.next;
     const resumed = lost !== undefined ? false : since === undefined ? undefined : true;
     // Before a replay there is no cursor: a page that loses the connection in it asks for it again.
-    const c = isBehind ? undefined : log.cursor;
+    const c = isBehind ? undefined : this.#placeOf(since);
     this.#outlet.send(
       frameOf("joined", { k, retained: log.cursor !== undefined, resumed, c, calls }),
     );
     if (lost !== undefined) this.#outlet.send(frameOf("gap", { k, reason: "cursor" }));
     void this.#run(this.#next === undefined ? page : undefined);
+  }
+
+  /** Where the page goes on that has received all that the log has: never before where it was. */
+  #placeOf(since: string | undefined): string | undefined {
+    const { log } = this.#options;
+    return since === undefined || log.hasReached(since) ? log.cursor : since;
   }
 
   /** A new entry of the log. */

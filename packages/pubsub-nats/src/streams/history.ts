@@ -17,6 +17,9 @@ const PAGE = 256;
 /** After this time without a message it is asked whether any is left, in milliseconds. */
 const IDLE = 500;
 
+/** The stream's epoch, the time at which the message was stored, and its position. */
+const CURSOR = /^([0-9a-z]{1,20}):(?:(\d{1,15})-)?(0|[1-9]\d{0,14})$/;
+
 /** A part of a stream to read: `count` messages, without the first `skip`. */
 export interface Range {
   readonly stream: Snapshot;
@@ -119,10 +122,11 @@ export class History {
 
   /** Returns the range after a cursor, or `undefined` if a part of it is no longer retained. */
   async after(stream: Snapshot, wire: string, cursor: string): Promise<Range | undefined> {
-    const [, epoch, digits] = /^([0-9a-z]{1,20}):(0|[1-9]\d{0,14})$/.exec(cursor) ?? [];
+    const [, epoch, time, digits] = CURSOR.exec(cursor) ?? [];
     const next = Number(digits) + 1;
     const isThere = epoch === stream.epoch && next >= stream.first && next <= stream.last + 1;
     if (!isThere) return undefined;
+    if (time && !(await this.isStill(stream, next - 1, Number(time)))) return undefined;
     const range = await this.from(stream, wire, next);
     if (next > stream.last || !(await this.isExpired(range, next))) return range;
     this.release(range.consumer);
@@ -187,6 +191,18 @@ export class History {
     }
   }
 
+  /**
+   * Whether the message at a position is the one that was stored at this time, in milliseconds. One
+   * that is no longer retained is taken for it.
+   */
+  async isStill({ name, first }: Snapshot, position: number, time: number): Promise<boolean> {
+    if (position < first) return true;
+    const { streams } = await this.#manager;
+    const message = await this.#nats.call(() => streams.getMessage(name, { seq: position }));
+    // The client rounds the nanoseconds of a delivered message.
+    return message === null || Math.abs(message.time.getTime() - time) <= 1;
+  }
+
   /** Whether a message is older than its stream keeps any, by the server's clock. */
   async isExpired({ stream, oldest }: Range, position: number): Promise<boolean> {
     if (stream.maxAge === Infinity) return false;
@@ -200,11 +216,14 @@ export class History {
     if (this.#nats.isUp) void consumer.delete().catch(() => undefined);
   }
 
-  /** If the stream was made again in between, a consumer reads other messages at these positions. */
-  async #mustBeSame({ name, epoch }: Snapshot): Promise<void> {
-    if ((await this.snapshot(name)).epoch !== epoch) {
-      throw unavailable("the stream was made again while it was to be read: ask again");
-    }
+  /**
+   * If the stream was made again in between, or restored from before its end, a consumer reads other
+   * messages at these positions.
+   */
+  async #mustBeSame({ name, epoch, last }: Snapshot): Promise<void> {
+    const now = await this.snapshot(name);
+    if (now.epoch === epoch && now.last >= last) return;
+    throw unavailable("the stream was made again or restored while it was to be read: ask again");
   }
 
   async #open(

@@ -20,11 +20,12 @@ export class Messages {
 
   readonly stored = (epoch: string, message: JsMsg, replayed: boolean): Message => {
     const { streamSequence, timestampNanos } = message.info;
+    const time = Math.floor(timestampNanos / 1e6);
     return {
-      id: cursorOf(epoch, streamSequence),
+      id: cursorOf(epoch, streamSequence, time),
       subject: this.#subjectOf(message.subject),
       data: message.data,
-      time: Math.floor(timestampNanos / 1e6),
+      time,
       replayed,
     };
   };
@@ -35,7 +36,10 @@ export class Messages {
   }
 }
 
-/** Returns the cursor of a position in a stream. */
-export function cursorOf(epoch: string, position: number): string {
-  return `${epoch}:${position}`;
+/**
+ * Returns the cursor of a position in a stream. With the time at which the message there was stored it
+ * is told apart from another one at that position, in a stream which was restored from before it.
+ */
+export function cursorOf(epoch: string, position: number, time?: number): string {
+  return `${epoch}:${time === undefined ? "" : `${time}-`}${position}`;
 }

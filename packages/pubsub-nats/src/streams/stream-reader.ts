@@ -49,6 +49,8 @@ export class StreamReader {
   #epoch: string | undefined;
   /** The sequence of the last message that was read. */
   #position = 0;
+  /** The time at which that was stored, in milliseconds; `undefined` if it isn't known. */
+  #storedAt: number | undefined;
   /** Pending or resolved while it reads; `undefined` otherwise. */
   #opening: Promise<void> | undefined;
   #reading: Reading | undefined;
@@ -226,7 +228,7 @@ export class StreamReader {
     let next = await history.snapshot(name);
     do {
       stream = next;
-      const start = { opt_start_seq: this.#startOf(stream) + 1 };
+      const start = { opt_start_seq: this.#startOf(stream, await this.#hasLostEnd(stream)) + 1 };
       consumer = await nats.call(() => client.consumers.get(name, start));
       // If the stream was made again in between, the consumer reads other messages at these positions.
       next = await history.snapshot(name);
@@ -257,21 +259,37 @@ export class StreamReader {
     }
   }
 
-  /** Where it goes on: where it was, or at the beginning of a stream that was made again. */
-  #startOf(stream: Snapshot): number {
+  /** Whether the stream has not what was read last: it was restored from before that. */
+  async #hasLostEnd(stream: Snapshot): Promise<boolean> {
+    if (stream.epoch !== this.#epoch) return false;
+    if (this.#position > stream.last) return true;
+    if (this.#storedAt === undefined) return false;
+    return !(await this.#parts.history.isStill(stream, this.#position, this.#storedAt));
+  }
+
+  /** Where it goes on: where it was, or anew in a stream that was made again or has lost its end. */
+  #startOf(stream: Snapshot, hasLostEnd: boolean): number {
+    const isOther = this.#epoch !== undefined && this.#epoch !== stream.epoch;
     if (this.#epoch === undefined) this.#position = stream.last;
-    else if (this.#epoch !== stream.epoch) {
-      this.#position = Math.max(0, stream.first - 1);
-      for (const inbox of this.#inboxes.keys()) {
-        // What it holds is of the former stream, and would come after this one's history (law P10).
-        inbox.forgetHeld();
-        if (inbox.position(stream.epoch) !== undefined) continue;
-        inbox.gap("expired");
-        inbox.startAfter(stream.epoch, this.#position);
-      }
-    }
+    else if (isOther) this.#beginAt(stream, Math.max(0, stream.first - 1), false);
+    // Where it went another way can't be known: what there is since is reported as missing.
+    else if (hasLostEnd) this.#beginAt(stream, stream.last, true);
     this.#epoch = stream.epoch;
     return this.#position;
+  }
+
+  /** Begins anew for all who are in another stream, or in this one after a place that it lost. */
+  #beginAt(stream: Snapshot, position: number, hasLostEnd: boolean): void {
+    this.#position = position;
+    this.#storedAt = undefined;
+    for (const inbox of this.#inboxes.keys()) {
+      // What it holds would come after the history of what there is now (law P10).
+      inbox.forgetHeld();
+      const isIn = inbox.position(stream.epoch) !== undefined;
+      if (isIn !== hasLostEnd) continue;
+      inbox.gap("expired");
+      inbox.startAfter(stream.epoch, position);
+    }
   }
 
   #read(message: JsMsg): void {
@@ -281,6 +299,7 @@ export class StreamReader {
     this.#position = position;
     const epoch = this.#epoch as string;
     const read = this.#parts.messageOf(epoch, message, false);
+    this.#storedAt = read.time;
     const inboxes = this.#index.match(read.subject);
     if (inboxes.length > 0) pushAll(inboxes, read, epoch, position);
     if (position >= this.#resumeAt) this.#resume();
@@ -302,6 +321,7 @@ export class StreamReader {
   /** The stream has let go of what is in between, before it was read. */
   #skipTo(position: number): void {
     this.#position = position;
+    this.#storedAt = undefined;
     for (const inbox of this.#inboxes.keys()) {
       const known = inbox.position(this.#epoch as string);
       if (known !== undefined && known < position) inbox.gap("expired");
