@@ -70,12 +70,15 @@ export class Person {
   /** Cookies of sessions that were ended: they must open nothing. */
   readonly #dead: string[] = [];
   readonly #shown = new Set<string>();
+  /** The user as whom this person signs in. */
+  #user: string;
   #belief: Belief | undefined;
   #count = 0;
 
   constructor(options: PersonOptions) {
     this.name = options.name;
     this.room = options.room;
+    this.#user = options.name;
     this.#options = options;
   }
 
@@ -123,7 +126,7 @@ export class Person {
   }
 
   async #signIn(): Promise<void> {
-    const { answer } = await this.#ask("/sign-in", this.name);
+    const { answer } = await this.#ask("/sign-in", this.#user);
     if (answer?.status !== 200) return;
     this.#belief = unknownBelief();
     this.tab = this.#openTab();
@@ -131,8 +134,12 @@ export class Person {
 
   async #leaveSession(path: string): Promise<void> {
     const cookie = this.#cookie();
-    const { answer } = await this.#ask(path, this.name);
-    if (answer?.status !== 200) return this.#doubt();
+    const { answer } = await this.#ask(path, this.#user);
+    if (answer?.status !== 200) {
+      // It may still end all sessions of this user, at any time: also those that begin meanwhile.
+      if (path === "/sign-out-everywhere") this.#user = this.#next("user");
+      return this.#doubt();
+    }
     // Whoever was signed in by an unknown cookie may be so still: it is out of the jar now.
     if (this.#belief?.isCertain) {
       this.#dead.push(cookie);
@@ -195,7 +202,7 @@ export class Person {
     const belief = this.#belief;
     if (answer?.status !== 200 || !belief) return;
     const { user, log = [], ...keys } = answer.body as { user?: string; log?: string[] };
-    if (user !== this.name) {
+    if (user !== this.#user) {
       if (belief.isCertain) this.#violated(`S7: is signed in, and was seen as ${user}`);
       return this.#doubt();
     }
