@@ -90,7 +90,7 @@ export class Seat {
     void this.#run(this.#next === undefined ? page : undefined);
   }
 
-  /** Where the page goes on that has received all that the log has: never before where it was. */
+  /** Returns the cursor of a page that has received all that the log has. It is never before `since`. */
   #placeOf(since: string | undefined): string | undefined {
     const { log } = this.#options;
     return since === undefined || log.hasReached(since) ? log.cursor : since;

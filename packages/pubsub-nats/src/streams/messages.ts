@@ -37,8 +37,8 @@ export class Messages {
 }
 
 /**
- * Returns the cursor of a position in a stream. With the time at which the message there was stored it
- * is told apart from another one at that position, in a stream which was restored from before it.
+ * Returns the cursor of a position in a stream. The time at which its message was stored distinguishes
+ * it from another message at that position, in a stream which was restored from before it.
  */
 export function cursorOf(epoch: string, position: number, time?: number): string {
   return `${epoch}:${time === undefined ? "" : `${time}-`}${position}`;
