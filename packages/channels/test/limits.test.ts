@@ -28,8 +28,12 @@ test("else it is paused, and what it sent is handled: a post is refused with 503
   for (let n = 0; n < 60; n++) page.send(PING);
   await using stream = await streamPage(site.url, cookie);
   expect(await stream.post(1, lines(60))).toBe(204);
-  expect(await stream.post(2, JOIN)).toBe(503);
-  await expect.poll(() => stream.post(2, JOIN)).toBe(204);
+  let n = 2;
+  let status = await stream.post(n, JOIN);
+  // On a busy machine the time of a post may be as long as it would have to wait.
+  for (; status === 204; status = await stream.post(n, lines(60))) n += 1;
+  expect(status).toBe(503);
+  await expect.poll(() => stream.post(n, JOIN)).toBe(204);
   await expect.poll(() => stream.received).toContain('"t":"joined"');
   await expect.poll(() => page.frames.filter((it) => it.t === "pong").length).toBe(60);
 });

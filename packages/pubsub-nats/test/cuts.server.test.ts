@@ -29,11 +29,13 @@ function noStrayErrors(): void {
   });
 }
 
+/** The time for a connect, in milliseconds: one whose connection is cut fails at once. */
+const PATIENT = { timeout: 60_000 };
 const CODES = ["ERR_PUBSUB_UNAVAILABLE", "ERR_PUBSUB_NOT_RETAINED", "ERR_PUBSUB_CLOSED"];
 
 /** Uses everything there is, and expects each call to end as promised. */
 async function useEverything(port: number, reconnect: boolean, t: string): Promise<void> {
-  const connection = await connectTo({ port }, { reconnect, reconnectTimeWait: 10 });
+  const connection = await connectTo({ port }, { ...PATIENT, reconnect, reconnectTimeWait: 10 });
   const errors: PubSubError[] = [];
   const settle = async (call: () => Promise<unknown>) => {
     try {
@@ -109,7 +111,7 @@ test("a connection that the app drains or closes in the middle ends every call, 
   noStrayErrors();
   for (const end of ["drain", "close"] as const) {
     for (let turns = 0; turns < 20; turns++) {
-      const connection = await connectTo(server);
+      const connection = await connectTo(server, PATIENT);
       const t = `${end}-${turns}`;
       const backend = natsPubSub(connection, { timeout: 1_000, checkInterval: 100 });
       await backend.ensureStream({ name: t, subjects: [`${t}.kept.>`] });
