@@ -70,6 +70,8 @@ export class Person {
   /** Cookies of sessions that were ended: they must open nothing. */
   readonly #dead: string[] = [];
   readonly #shown = new Set<string>();
+  /** The last requests, each with its time and what came of it: they stand in the report of a violation. */
+  readonly #trail: string[] = [];
   /** The user as whom this person signs in. */
   #user: string;
   #belief: Belief | undefined;
@@ -233,7 +235,12 @@ export class Person {
   }
 
   #violated(what: string): void {
-    this.#options.violated(`${this.name}: ${what}`);
+    this.#options.violated(`${this.name}: ${what}; after ${this.#trail.join(", ")}`);
+  }
+
+  #remember(path: string, outcome: number | "no answer"): void {
+    this.#trail.push(`${new Date().toISOString().slice(11, 23)} ${path} ${outcome}`);
+    if (this.#trail.length > 12) this.#trail.shift();
   }
 
   #cookie(jar = this.#jar): string {
@@ -252,6 +259,7 @@ export class Person {
       });
       const body: unknown = response.status === 200 ? await response.json() : await response.text();
       const { status } = response;
+      this.#remember(path, status);
       if (cookie === undefined) keep(jar, response.headers.getSetCookie());
       if (status === 200) counts.acknowledged += 1;
       else counts.failed += 1;
@@ -262,6 +270,7 @@ export class Person {
       return { answer: { status, body } };
     } catch {
       counts.unknown += 1;
+      this.#remember(path, "no answer");
       return { answer: undefined };
     }
   }
