@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { type Clients, createClients } from "@lanai/clients";
 import type { Streams } from "@lanai/pubsub";
 import { type Bus, createPubSub, type PubSub } from "@lanai/pubsub";
@@ -73,6 +74,8 @@ export interface SiteOptions {
   /** Keys of the clients, which authenticate the notes of the channels too. */
   readonly keys?: readonly string[];
   readonly port?: number;
+  /** Whether a body parser of the app reads the body of each post as a text. */
+  readonly readsBodies?: boolean;
   /** The script of a page at `/page`. */
   readonly script?: string;
   readonly channels?: Partial<ChannelsOptions<Declared>>;
@@ -93,6 +96,12 @@ export async function startSite(backend: Backend, options: SiteOptions = {}) {
   const errors: unknown[] = [];
   const app = new Koa({ proxy: true });
   app.on("error", (error) => errors.push(error));
+  if (options.readsBodies) {
+    app.use(async (ctx, next) => {
+      if (ctx.method === "POST") Object.assign(ctx.request, { body: await text(ctx.req) });
+      await next();
+    });
+  }
   app.use(sessions.middleware());
   app.use(clients.middleware());
   app.use(sse());

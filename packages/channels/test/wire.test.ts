@@ -257,6 +257,15 @@ test("a post to an event stream needs the page's secret, its origin and the next
   await page.ended;
 });
 
+test("a body parser of the app may have read a post to an event stream, which may be as large as otherwise", async () => {
+  await using site = await startSite(memoryPubSub(), { readsBodies: true });
+  const cookie = await site.visit("/sign-in?user=ada");
+  await using page = await streamPage(site.url, cookie);
+  expect(await page.post(1, "x".repeat(300_000))).toBe(413);
+  expect(await page.post(1, JSON.stringify(join("a")))).toBe(204);
+  await expect.poll(() => page.received).toContain('"t":"joined"');
+});
+
 test("a request that is no connection says whether one would be taken", async () => {
   const status = async (headers: Record<string, string>) =>
     (await fetch(`${site.url}/live`, { method: "POST", headers: { cookie, ...headers } })).status;
