@@ -122,5 +122,7 @@ describe("bounds", () => {
     expect(
       await errorOf((ctx) => ctx.flash("x".repeat(16_000), "y".repeat(16_000), 1n)),
     ).toBeUndefined();
+    const data = "z".repeat(50_000 - '""'.length);
+    expect(await errorOf((ctx) => ctx.flash("a", "info", data))).toBeUndefined();
   });
 });
