@@ -30,7 +30,7 @@ class Ordered extends BaseSequencer {
   }
 }
 
-/** Sends the first failure to scripts/mutate/vitest.js, and waits for no second one. */
+/** Sends the first failure to scripts/mutate/vitest.js, and waits for no second one; before, each test that ends. */
 class Telling implements Reporter {
   #vitest?: Vitest;
 
@@ -39,8 +39,8 @@ class Telling implements Reporter {
   }
 
   onTestCaseResult(test: Parameters<NonNullable<Reporter["onTestCaseResult"]>>[0]): void {
-    if (test.result().state !== "failed") return;
-    this.#tell(test.module.moduleId, test.fullName, test.diagnostic()?.duration);
+    if (test.result().state !== "failed") process.send?.({});
+    else this.#tell(test.module.moduleId, test.fullName, test.diagnostic()?.duration);
   }
 
   onTestModuleEnd(module: Parameters<NonNullable<Reporter["onTestModuleEnd"]>>[0]): void {

@@ -3,6 +3,8 @@ import { root } from "../node.js";
 
 /** How long a test waits for anything while there is a mutant, in milliseconds. */
 const WAIT = 15_000;
+/** How long no test may end while there is a mutant, in milliseconds: some mutants loop without end. */
+const SILENCE = 120_000;
 /** How long a Vitest may take to get ready for the next mutant after a failure. */
 const GRACE = 10_000;
 
@@ -17,9 +19,9 @@ export class Runner {
 
   /**
    * Runs test files with a mutant. Resolves to `{ status: "passed" | "failed" | "late", file, test, ms }`,
-   * at the first failure. It is "late" if nothing has failed in time.
+   * at the first failure. It is "late" if no test has ended for as long as `silence`, in milliseconds.
    */
-  run(job, timeout) {
+  run(job, silence) {
     this.#child ??= fork("scripts/mutate/runner.js", {
       cwd: root,
       detached: true,
@@ -38,14 +40,16 @@ export class Runner {
         this.end();
         settle(failure ?? { status: "late" });
       };
-      let timer = setTimeout(giveUp, timeout);
-      child.on("message", ({ isPassed, ...first }) => {
-        if (isPassed === undefined) {
-          if (failure) return;
-          failure = { status: "failed", ...first };
+      let timer = setTimeout(giveUp, silence);
+      child.on("message", ({ isPassed, ...test }) => {
+        if (isPassed !== undefined) settle(failure ?? { status: isPassed ? "passed" : "failed" });
+        else if (failure) return;
+        else if (test.file === undefined) timer.refresh();
+        else {
+          failure = { status: "failed", ...test };
           clearTimeout(timer);
           timer = setTimeout(giveUp, GRACE);
-        } else settle(failure ?? { status: isPassed ? "passed" : "failed" });
+        }
       });
       child.once("exit", () => {
         this.#child = undefined;
@@ -76,9 +80,8 @@ export const fates = (plan, reach) => {
   };
   const runner = new Runner({ plan, limits });
   const attempt = (mutant, some) => {
-    const timeout = 60_000 + 3 * some.reduce((sum, { ms }) => sum + ms, 0);
     const files = some.map(({ file }) => file);
-    return runner.run({ mutant: mutant.n, source: mutant.file, files }, timeout);
+    return runner.run({ mutant: mutant.n, source: mutant.file, files }, SILENCE);
   };
 
   /**
