@@ -14,6 +14,7 @@ class TestOccupant implements Occupant {
   readonly id = Math.random().toString(36);
   readonly frames: { t: string; d?: number; c?: string; [name: string]: unknown }[] = [];
   hasRoom = true;
+  isDropped = false;
   #drained: (() => void)[] = [];
 
   send({ text }: Frame): boolean {
@@ -30,7 +31,9 @@ class TestOccupant implements Occupant {
     for (const resolve of this.#drained.splice(0)) resolve();
   }
 
-  dropped(): void {}
+  dropped(): void {
+    this.isDropped = true;
+  }
 
   get shown(): number[] {
     return this.frames.flatMap(({ t, d }) => (t === "event" && d !== undefined ? [d] : []));
@@ -85,7 +88,7 @@ async function openRoom(recent: number, maxMsgs = 10_000, retained = true) {
   const join = async (room: Room, it: TestOccupant, since?: string, replay = 0): Promise<void> => {
     room.add(it, await room.prepare(it, { since, replay }));
   };
-  return { asked, late, make, publish, join, wait };
+  return { asked, late, make, publish, join, wait, closeBus: () => bus.close() };
 }
 
 test("2,000 listeners that come back are one subscription and one reading of the bus", async () => {
@@ -274,4 +277,24 @@ test("B1: a page whose last messages a restored stream has lost is told, and rec
   await expect.poll(() => after.shown).toEqual([2]);
   expect(after.frames.map(({ t }) => t)).toEqual(["joined", "gap", "event"]);
   await room.close();
+});
+
+test("when the bus ends the subscription of a room, all in it are told to join again, and get nothing more", async () => {
+  const { make, publish, join, closeBus } = await openRoom(256);
+  const room = make();
+  await room.ready;
+  const [fast, slow] = [new TestOccupant(), new TestOccupant()];
+  await join(room, fast);
+  await join(room, slow);
+  slow.hasRoom = false;
+  for (let i = 0; i < 10; i++) await publish(i);
+  await expect.poll(() => fast.shown.length).toBe(10);
+  await closeBus();
+  await expect.poll(() => [fast.isDropped, slow.isDropped]).toEqual([true, true]);
+  const before = slow.shown;
+  expect(before.length).toBeLessThan(10);
+  slow.drain();
+  await new Promise(setImmediate);
+  expect(slow.shown).toEqual(before);
+  expect(room.size).toBe(0);
 });
