@@ -46,3 +46,26 @@ test("a process that has missed a change of another one asks for all of its memb
   await expect.poll(() => [...other.shown].sort()).toEqual(["bob", "eve"]);
   await Promise.all([one.presence.close(), other.presence.close()]);
 });
+
+test("once processes know each other's members, a change is all that is sent of them", async () => {
+  const bus = libraryPubSub(memoryPubSub(), "channels");
+  const words: unknown[] = [];
+  const watched: PubSub & Streams = {
+    ...bus,
+    async publish(subject, data, options) {
+      words.push(JSON.parse(String(data)).word);
+      await bus.publish(subject, data, options);
+    },
+  };
+  const one = await openPresence(watched);
+  const other = await openPresence(watched);
+  one.presence.set("tab 0", member("ada"));
+  await expect.poll(() => [...other.shown]).toEqual(["ada"]);
+  words.length = 0;
+  for (const [n, id] of ["bob", "eve"].entries()) {
+    one.presence.set(`tab ${n + 1}`, member(id));
+    await expect.poll(() => other.shown).toContain(id);
+  }
+  expect(words).toEqual(["change", "change"]);
+  await Promise.all([one.presence.close(), other.presence.close()]);
+});
