@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { type IndexedStore, memoryStore, type Store } from "@lanai/session";
+import { createSessions, type IndexedStore, memoryStore, type Store } from "@lanai/session";
 import { describe, expect, test } from "vitest";
 import { until } from "../../../scripts/testing/until.ts";
 import { Browser } from "./browser.ts";
@@ -25,6 +25,17 @@ async function startTwo(options: Parameters<typeof startSite>[0] = {}) {
 const ENDED = { code: 4401, reason: "terminated" };
 
 describe("C1: terminate", () => {
+  test("ends a tab whose session somebody else has ended in the store, before it resolves", async () => {
+    const store = memoryStore();
+    await using site = await startSite({ store });
+    const tab = await (await new Browser(site).signIn("ada")).open(site);
+    expect(await createSessions({ store }).destroyAll({ user: "ada" })).toBe(1);
+    expect(tab.listener.endReason).toBeUndefined();
+    const report = await site.clients.terminate({ user: "ada" });
+    expect(report).toMatchObject({ sessions: 0, here: 1 });
+    expect(await tab.closed).toEqual(ENDED);
+  });
+
   test("of a session ends its tabs, and its next request is anonymous", async () => {
     await using site = await startSite();
     const browser = await new Browser(site).signIn("ada");
