@@ -333,6 +333,18 @@ describe("history", () => {
   });
 });
 
+test.for<[name: unknown, index: number]>([
+  ["room a", 4],
+  ["räume", 1],
+  ["", 0],
+  [undefined, 0],
+])("ensureStream refuses the name %o, and says where the fault is", async ([name, index]) => {
+  const config = { name: name as string, subjects: ["a"] };
+  await expect(createPubSub().ensureStream(config)).rejects.toMatchObject({
+    ...{ code: "ERR_PUBSUB_SUBJECT", index },
+  });
+});
+
 describe("a backend", () => {
   const plain: PubSub = {
     publish: vi.fn(async () => {}),
