@@ -277,6 +277,22 @@ describe("an impersonated session ends", () => {
     expect(await who(root)).toMatchObject({ user: null, by: null });
   });
 
+  test("with the impersonator's, if its own request ends that: what it stores then is in a new, anonymous one", async () => {
+    const at = await site({
+      ...routes,
+      "/end": async (ctx) => {
+        await at.sessions.destroyAll({ user: "root" });
+        ctx.session.set("note", "farewell");
+      },
+    });
+    await using _ = at;
+    const root = at.browser();
+    await root.get("/login?user=root");
+    await root.get("/act?user=ada");
+    await root.get("/end");
+    expect(await who(root)).toMatchObject({ user: null, by: null, note: "farewell" });
+  });
+
   test("U3: when the impersonator's session has idled out or reached its end", async () => {
     for (const wait of [31 * MINUTE, 25 * HOUR]) {
       const { at, root } = await acting();
