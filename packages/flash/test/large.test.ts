@@ -33,6 +33,12 @@ describe.each(stores)("on %s, which takes few bytes", (_name, store) => {
       if (ctx.path === "/both") for (let i = 0; i < 40; i++) ctx.flash(`${n++} ${"y".repeat(200)}`);
       if (ctx.path === "/alone") ctx.flash("x".repeat(9_000));
       if (ctx.path === "/large") session.set("large", "z".repeat(9_000));
+      if (ctx.path === "/long") ctx.flash("x".repeat(2_000));
+      if (ctx.path === "/keep") {
+        await ctx.flash.pop();
+        ctx.flash.keep();
+        session.set("notes", "z".repeat(2_000));
+      }
       const messages = ctx.path === "/" ? await ctx.flash.pop() : [];
       ctx.body = { visits: session.getInt("visits"), messages: messages.map((it) => it.message) };
     });
@@ -70,6 +76,14 @@ describe.each(stores)("on %s, which takes few bytes", (_name, store) => {
     await browser.get("/leave");
     expect((await browser.get("/alone")).status).toBe(500);
     expect((await answer(browser, "/")).messages).toHaveLength(1);
+  });
+
+  test("one message that is kept gives way to what the app stores", async () => {
+    await using served = await open();
+    const browser = new Browser(served);
+    await browser.get("/long");
+    expect((await browser.get("/keep")).status).toBe(200);
+    expect((await answer(browser, "/")).messages).toEqual([]);
   });
 
   test("what the app has stored is not dropped: it is still too large", async () => {
@@ -111,6 +125,8 @@ describe("bounds", () => {
     ["a level of 16,001", (ctx) => ctx.flash("a", "x".repeat(16_001))],
     ["data of more than 50,000", (ctx) => ctx.flash("a", "info", { text: "x".repeat(50_000) })],
     ["bytes of more than that", (ctx) => ctx.flash("a", "info", new Uint8Array(50_000))],
+    ["a map of more", (ctx) => ctx.flash("a", "info", new Map([["x", "x".repeat(50_000)]]))],
+    ["more beside a bigint", (ctx) => ctx.flash("a", "info", [1n, "x".repeat(50_000)])],
     ["a message for this request alone", (ctx) => ctx.flash.now("x".repeat(16_001))],
   ])("%s is a RangeError that doesn't tell it", async (_what, leave) => {
     const error = await errorOf(leave);
