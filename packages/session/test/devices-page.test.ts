@@ -255,3 +255,12 @@ test("bad options are refused at construction", () => {
     expect(() => devicesPage(options as DevicesPageOptions)).toThrow(/devicesPage|requireSession/);
   }
 });
+
+test("a request without a form has no fields: the name of the current device is removed", async () => {
+  const { signIn } = await start();
+  const laptop = await signIn("ada", FIREFOX);
+  await post(laptop, "/devices/label", { label: "Desk" });
+  const sent = await laptop.request("/devices/label", { method: "POST", headers: OWN });
+  expect(sent.status).toBe(303);
+  expect(await laptop.text("/devices")).not.toContain("Desk");
+});

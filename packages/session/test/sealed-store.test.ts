@@ -1,5 +1,7 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
 import { createSessions } from "@lanai/session";
+import { extend } from "@lanai/session/extension";
+import type { Context } from "koa";
 import { describe, expect, test } from "vitest";
 import { isLong, randomFrom, seed } from "../../../scripts/testing/chance.ts";
 import type { NewRecord } from "../src/store.ts";
@@ -376,4 +378,31 @@ test("one sealed store under two managers is refused", () => {
   expect(() => createSessions({ store, property: "admin" })).toThrow(
     "createSessions: store is used by another manager already",
   );
+});
+
+test("what a package keeps in a session gives way until the session fits, or nothing is left", async () => {
+  const keep = (ctx: Context, own: number) => {
+    const notes = extend(ctx.session).namespace<Record<string, string>>("notes");
+    for (const name of ["a", "b", "c"]) notes.set(name, "x".repeat(1_500));
+    extend(ctx.session).whenTooLarge(() => {
+      const [oldest] = notes.keys();
+      if (oldest === undefined) return false;
+      notes.delete(oldest);
+      return true;
+    });
+    ctx.session.set("own", "x".repeat(own));
+  };
+  await using at = await site(
+    {
+      "/fits": (ctx) => keep(ctx, 10),
+      "/never": (ctx) => keep(ctx, 9_000),
+      "/notes": (ctx) => extend(ctx.session).namespace("notes").keys(),
+    },
+    { store: sealedStore({ context: "test", keys: [key] }) },
+  );
+  const browser = at.browser();
+  expect((await browser.get("/fits")).status).toBe(204);
+  expect(await browser.text("/notes")).toBe('["c"]');
+  expect((await at.browser().get("/never")).status).toBe(500);
+  expect(at.errors).toMatchObject([{ code: "ERR_SESSION_TOO_LARGE" }]);
 });
