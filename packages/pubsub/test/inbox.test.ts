@@ -135,6 +135,19 @@ describe("while an inbox is syncing", () => {
 });
 
 describe("history", () => {
+  test("room resolves when a handler that was slow for one message takes the others at once", async () => {
+    const { promise: first, resolve: goOn } = Promise.withResolvers<void>();
+    const { inbox, texts } = inboxOf({ queue: { limit: 4 } }, (text) =>
+      text === "1" ? first : undefined,
+    );
+    for (let i = 1; i <= 6; i++) inbox.replay(message(String(i), true), "s", i);
+    const room = inbox.room();
+    expect(texts).toEqual(["1"]);
+    goOn();
+    await room;
+    expect(texts).toHaveLength(6);
+  });
+
   test("room resolves when half of the queue is free, or the inbox closed", async () => {
     const release: (() => void)[] = [];
     const { inbox, texts } = inboxOf(
