@@ -1,5 +1,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { machine } from "../../../../scripts/evidence/machine.js";
+import { record } from "../../../../scripts/evidence/record.js";
 import { startChromium } from "../../../../scripts/services/chromium.ts";
 import { deckOf, isLong, randomFrom, seed } from "../../../../scripts/testing/chance.ts";
 import { type Broker, setStage } from "./stage.ts";
@@ -44,9 +46,17 @@ export function stormOn(name: string, start: () => Promise<Broker>): void {
         for (const { outcome } of round.calls)
           outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
       }
-      console.log(
-        `${name}: ${ROUNDS} rounds, ${stage.published.length} published, ${shown} shown, ${gaps} gaps, ${restored} restored from the cache, calls ${JSON.stringify(Object.fromEntries(outcomes))}`,
-      );
+      const calls = [...outcomes].map(([outcome, times]) => `${outcome} (${times})`).join(", ");
+      const text = [
+        `${ROUNDS} rounds: ${stage.published.length} messages published, ${shown} shown, ${gaps} gaps reported; ${restored} times a page came back from the cache`,
+        `calls by what they came to: ${calls}`,
+        "each round was checked: no message was shown twice or out of order, none was missing without a gap, and no call was handled twice",
+      ];
+      console.log(`${name}: ${text.join("\n")}`);
+      if (ROUNDS >= 100) {
+        const lines = text.map((line) => `- ${line}`).join("\n");
+        record(`storm-${stage.broker.bus}`, { about: machine(), text: lines });
+      }
       expect(outcomes.get("resolved")).toBeGreaterThan(0);
       if (ROUNDS >= 3) expect([...happened].sort()).toEqual([...accidents].sort());
     },
