@@ -2,10 +2,14 @@ import { encrypted } from "@lanai/session";
 import { storeConformance } from "@lanai/session/testing";
 import type { Pool } from "pg";
 import { afterAll, beforeAll, describe, test } from "vitest";
+import { oneOrAll } from "../../../scripts/testing/chance.ts";
 import { type SwitchedProxy, startSwitchedProxy } from "../../../scripts/testing/switched-proxy.ts";
 import { age, countRows, type Database, newTable, quietStore, startDatabase } from "./database.ts";
 
-/** The isolation levels that a database may have as its default; each pool is a process's. */
+/**
+ * The isolation levels that a database may have as its default; each pool is a process's. The short
+ * form tries one of them.
+ */
 const LEVELS = ["read committed", "repeatable read", "serializable"];
 
 let database: Database;
@@ -16,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => database[Symbol.asyncDispose]());
 
-describe.each(LEVELS)("at %s", (level) => {
+describe.each(oneOrAll(LEVELS))("at %s", (level) => {
   const table = newTable();
   let pools: [Pool, Pool];
   let proxy: SwitchedProxy;

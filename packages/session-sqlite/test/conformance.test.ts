@@ -1,9 +1,10 @@
 import { renameSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { encrypted } from "@lanai/session";
-import { storeConformance } from "@lanai/session/testing";
+import { type StoreConformanceOptions, storeConformance } from "@lanai/session/testing";
 import { sqliteStore } from "@lanai/session-sqlite";
 import { test } from "vitest";
+import { oneOrAll } from "../../../scripts/testing/chance.ts";
 import { newFile, rowsOf } from "./files.ts";
 
 /** A clock that a test moves, of as many stores as there are. */
@@ -19,17 +20,6 @@ const movable = () => {
 
 const sum = (rows: Record<string, number>): number =>
   Object.values(rows).reduce((all, one) => all + one, 0);
-
-storeConformance({
-  name: "SQLite, one handle",
-  test: (name, fn) => test(name, fn, 600_000),
-  // `LONG=1` tries all orders of two holders of a session.
-  orders: process.env.LONG ? 87_500 : 2_000,
-  open() {
-    const { clock, advance } = movable();
-    return { store: sqliteStore(newFile(), { clock }), advance };
-  },
-});
 
 storeConformance({
   name: "SQLite, two handles on one file",
@@ -56,40 +46,54 @@ storeConformance({
   },
 });
 
-storeConformance({
-  name: "SQLite, the app's own databases without a write-ahead log",
-  test,
-  open() {
-    const { clock, advance } = movable();
-    const file = newFile();
-    const [one, other] = [new DatabaseSync(file), new DatabaseSync(file)];
-    // A disk that takes its time is not what is tested.
-    for (const database of [one, other]) database.exec("PRAGMA synchronous = OFF");
-    return {
-      store: sqliteStore(one, { clock, table: "visits" }),
-      again: sqliteStore(other, { clock, table: "visits" }),
-      advance,
-      close() {
-        one.close();
-        other.close();
-      },
-    };
+/** Other ways to use it. The short form tries one of them. */
+const OTHERS: readonly StoreConformanceOptions[] = [
+  {
+    name: "SQLite, one handle",
+    test: (name, fn) => test(name, fn, 600_000),
+    // `LONG=1` tries all orders of two holders of a session.
+    orders: process.env.LONG ? 87_500 : 2_000,
+    open() {
+      const { clock, advance } = movable();
+      return { store: sqliteStore(newFile(), { clock }), advance };
+    },
   },
-});
+  {
+    name: "SQLite, the app's own databases without a write-ahead log",
+    test,
+    open() {
+      const { clock, advance } = movable();
+      const file = newFile();
+      const [one, other] = [new DatabaseSync(file), new DatabaseSync(file)];
+      // A disk that takes its time is not what is tested.
+      for (const database of [one, other]) database.exec("PRAGMA synchronous = OFF");
+      return {
+        store: sqliteStore(one, { clock, table: "visits" }),
+        again: sqliteStore(other, { clock, table: "visits" }),
+        advance,
+        close() {
+          one.close();
+          other.close();
+        },
+      };
+    },
+  },
+  {
+    name: "encrypted, SQLite",
+    test,
+    orders: 200,
+    open() {
+      const { clock, advance } = movable();
+      const file = newFile();
+      const keys = ["the first key has thirty-two bytes", "an older key has thirty-two bytes too"];
+      return {
+        store: encrypted(sqliteStore(file, { clock }), { keys }),
+        // Another process, to which the new key hasn't come yet as the first.
+        again: encrypted(sqliteStore(file, { clock }), { keys: keys.toReversed() }),
+        advance,
+      };
+    },
+  },
+];
 
-storeConformance({
-  name: "encrypted, SQLite",
-  test,
-  orders: 200,
-  open() {
-    const { clock, advance } = movable();
-    const file = newFile();
-    const keys = ["the first key has thirty-two bytes", "an older key has thirty-two bytes too"];
-    return {
-      store: encrypted(sqliteStore(file, { clock }), { keys }),
-      // Another process, to which the new key hasn't come yet as the first.
-      again: encrypted(sqliteStore(file, { clock }), { keys: keys.toReversed() }),
-      advance,
-    };
-  },
-});
+for (const other of oneOrAll(OTHERS)) storeConformance(other);
