@@ -4,8 +4,11 @@ import type { Worker, World } from "./world.ts";
 export type OnCut =
   /** Sends them again on the next connection, as ioredis does. */
   | "resend"
-  /** Rejects them, as pg does: their outcome is unknown. */
+  /** Rejects them, as a pool of pg does: their outcome is unknown. Each has a connection of its own. */
   | "reject";
+
+/** What a link needs of the world that it is in. */
+export type Surroundings = Pick<World, "post" | "chance" | "log" | "sinceBegan" | "isLate">;
 
 interface Command {
   readonly name: string;
@@ -20,18 +23,21 @@ interface Command {
 type Anything = Record<string, unknown>;
 
 /**
- * A worker's connection to a server, on which commands are applied and answered in their order. To send,
- * to apply and to answer are three events, and others come between. When the connection is cut, a
- * command that the server has received may still be applied, at any later time.
+ * A worker's way to a server. To send a command, to apply and to answer it are three events, and others
+ * come between. On one connection (`resend`) commands are applied and answered in their order; those of a
+ * pool (`reject`) overtake each other. When the way is cut, a command that the server has received may
+ * still be applied, at any later time.
+ *
+ * `scripts/test/models.server.test.ts` holds this to the drivers and servers.
  */
 export class Link {
-  readonly #world: World;
+  readonly #world: Surroundings;
   readonly #worker: Worker;
   readonly #onCut: OnCut;
   #connection = 0;
   #unanswered: Command[] = [];
 
-  constructor(world: World, worker: Worker, onCut: OnCut) {
+  constructor(world: Surroundings, worker: Worker, onCut: OnCut) {
     this.#world = world;
     this.#worker = worker;
     this.#onCut = onCut;
@@ -63,8 +69,9 @@ export class Link {
   #deliver(command: Command): void {
     const { connection } = command;
     this.#world.post(`${this.#worker.name}: the server is at ${command.name}`, () => {
-      const next = this.#unanswered.find((it) => !it.outcome && it.connection === connection);
-      if (next && connection === this.#connection) this.#apply(next);
+      if (connection !== this.#connection) return;
+      const next = this.#first(command, (it) => !it.outcome);
+      if (next) this.#apply(next);
     });
   }
 
@@ -73,13 +80,19 @@ export class Link {
     this.#world.post(
       `${this.#worker.name}: an answer to ${command.name}`,
       () => {
-        const first = this.#unanswered.find((it) => it.outcome);
+        const first = this.#first(command, (it) => it.outcome !== undefined);
         if (!first?.outcome) return;
         this.#unanswered = this.#unanswered.filter((it) => it !== first);
         first.outcome();
       },
       this.#worker,
     );
+  }
+
+  /** Whose turn it is when something happens to a command: on one connection that of the first in order. */
+  #first(command: Command, isDue: (it: Command) => boolean): Command | undefined {
+    const those = this.#onCut === "resend" ? this.#unanswered : [command];
+    return those.find((it) => isDue(it) && this.#unanswered.includes(it));
   }
 
   /** Breaks the connection. */
@@ -89,8 +102,8 @@ export class Link {
     this.#connection += 1;
     const cut = this.#unanswered;
     this.#unanswered = [];
+    this.#applyLate(cut);
     for (const command of cut) {
-      if (!command.outcome && this.#world.chance(0.5)) this.#applyLate(command);
       command.outcome = undefined;
       command.connection = this.#connection;
       if (this.#onCut === "reject") command.reject(new Error("Connection is closed."));
@@ -102,18 +115,25 @@ export class Link {
 
   /** The worker has crashed: nobody waits for an answer. What was sent may still be applied. */
   abandon(): void {
-    for (const command of this.#unanswered) {
-      if (!command.outcome && this.#world.chance(0.5)) this.#applyLate(command);
-    }
+    this.#applyLate(this.#unanswered);
     this.#unanswered = [];
   }
 
-  #applyLate(command: Command): void {
-    this.#world.post(`the server is late at ${command.name}`, () => {
-      this.#world.isLate = true;
-      carryOut(command);
-      this.#world.isLate = false;
-    });
+  /** Of what was sent on one connection, the server has received a part from the beginning. */
+  #applyLate(cut: readonly Command[]): void {
+    const received: Command[] = [];
+    for (const command of cut.filter((it) => !it.outcome)) {
+      if (this.#world.chance(0.5)) received.push(command);
+      else if (this.#onCut === "resend") break;
+    }
+    const late = [...received];
+    for (const command of received) {
+      this.#world.post(`the server is late at ${command.name}`, () => {
+        this.#world.isLate = true;
+        carryOut(this.#onCut === "resend" ? (late.shift() as Command) : command);
+        this.#world.isLate = false;
+      });
+    }
   }
 }
 

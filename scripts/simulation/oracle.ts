@@ -119,13 +119,18 @@ export function violationsOf(outcome: Outcome): string[] {
     }
   }
 
-  // What was ended is ended for everybody who comes later, and somebody was told.
+  // What was ended is ended for everybody who comes later, and somebody was told: of an end of all sessions
+  // that was rejected, whoever repeats it.
+  const isEndUncertain = acts.some(
+    ({ hasFailed, status, visit }) =>
+      (hasFailed || status === undefined) && visit.ops.some((op) => op.do === "destroyAll"),
+  );
   for (const act of acts) {
     for (const { publicId, at } of act.destroyed) {
       if (liveById.has(publicId)) violated("S3", act, "ended a session that lives");
       const later = acts.find((it) => it.began > at && it.sights[0]?.publicId === publicId);
       if (later) violated("S3", later, "has a session that was ended before it came");
-      if (!hasCrashed && !reported.has(publicId))
+      if (!hasCrashed && !isEndUncertain && !reported.has(publicId))
         violated("S17", act, "ended a session unreported");
     }
     for (const { user, began, at } of act.destroyedAll) {

@@ -1,13 +1,13 @@
 import { subscribe } from "node:diagnostics_channel";
 import { flash } from "@lanai/flash";
-import { createSessions, type IdGenerator, type IndexedStore, memoryStore } from "@lanai/session";
-import type { Change, Key, Loaded, NewRecord, SessionRecord } from "@lanai/session/store";
+import { createSessions, type IdGenerator } from "@lanai/session";
 import Koa from "koa";
 import { type Act, carryOut, currentAct, sightOf } from "./act.ts";
-import { Link, type OnCut } from "./link.ts";
+import { Link } from "./link.ts";
 import { violationsOf } from "./oracle.ts";
 import type { Plan, Visit } from "./plan.ts";
 import { type RequestInProgress, send } from "./requests.ts";
+import { watchedStore } from "./watched-store.ts";
 import { type Worker, World } from "./world.ts";
 
 /** For how long a run goes on after its last visit, in milliseconds. */
@@ -46,46 +46,6 @@ const seededIds = (world: World): IdGenerator => ({
   generate: () => Array.from({ length: 43 }, () => world.pick(DIGITS)).join(""),
   isValid: (id) => /^[\w-]{43}$/.test(id),
 });
-
-/** The server's store, of which every session that lives can be listed. */
-function watchedStore(world: World, onCut: OnCut) {
-  const store = memoryStore({ clock: () => world.now });
-  const keys = new Set<string>();
-  const late = new Set<string>();
-  const creations = new Map<string, number>();
-  const operations = new Set<string>();
-  const { create, commit, load } = store;
-  const server: IndexedStore = Object.assign(store, {
-    create: (key: Key, record: NewRecord) => {
-      const { operation, publicId } = record;
-      // A store whose client sends commands again knows a create also when its session has ended.
-      if (onCut === "resend" && operations.has(operation)) return key;
-      const isNew = load(key).status === "none";
-      create(key, record);
-      operations.add(operation);
-      keys.add(key);
-      if (isNew) creations.set(publicId, (creations.get(publicId) ?? 0) + 1);
-      if (isNew && world.isLate) late.add(publicId);
-      return key;
-    },
-    commit: (key: Key, change: Change) => {
-      if (change.renewTo !== undefined) {
-        keys.add(change.renewTo);
-        if (world.isLate && change.publicId !== undefined) late.add(change.publicId);
-      }
-      return commit(key, change);
-    },
-  });
-  const live = (): Map<Key, SessionRecord> => {
-    const records = new Map<Key, SessionRecord>();
-    for (const key of keys) {
-      const loaded = store.load(key) as Loaded;
-      if (loaded.status === "live") records.set(key, loaded.record);
-    }
-    return records;
-  };
-  return { server, live, late, creations };
-}
 
 /** Plays one plan from its first event to the quiet after its last, and checks what it has shown. */
 export async function run(plan: Plan): Promise<Result> {

@@ -199,8 +199,10 @@ export const REMEMBERED_FOR = 60_000;
  * - *Repeats*: an operation is applied at most once, also if a client sends it twice, and a repeat
  *   returns the first result. What has to be remembered are the results that changed something:
  *   `saved` of a commit and the key of a create while they are among the session's last 4
- *   operations at least, what an operation ended (also that it ended nothing) for
- *   {@link REMEMBERED_FOR}. A repeat of `gone`, `renewed`, `conflict` or an error is judged anew.
+ *   operations at least, what an operation ended (by owner also that it ended nothing) for
+ *   {@link REMEMBERED_FOR}. A repeat of `gone`, `renewed`, `conflict`, an error or a `destroy` that found
+ *   nothing is judged anew, and `saved` may say `renewed` of a renewal since. No key is given to two
+ *   sessions.
  *   The record keeps a memory that survives a restart of the process. Where the store's client
  *   repeats commands by itself (ioredis, after a reconnect), a `create` must be known again even
  *   when the session has ended meanwhile. Elsewhere it may be forgotten with the session, and one

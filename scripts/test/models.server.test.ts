@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startRedis } from "../services/redis.ts";
+import { APPLIES_TWICE, NEVER_LATE } from "../simulation/real/mistakes.ts";
+import { type Mistake, playModel } from "../simulation/real/model.ts";
+import { type Driver, playReal } from "../simulation/real/play.ts";
+import { redisDriver } from "../simulation/real/redis.ts";
+import { linesOf, scheduleOf } from "../simulation/real/schedule.ts";
+import { isLong, seed } from "../testing/chance.ts";
+
+const SCHEDULES = isLong ? 400 : 20;
+/** The number of schedules among which each mistake must show. */
+const TRIED = 1_000;
+
+interface Case {
+  readonly name: string;
+  readonly start: (stack: AsyncDisposableStack) => Promise<Driver>;
+  readonly mistakes: readonly Mistake[];
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: "ioredis and Redis",
+    start: async (stack) => redisDriver(stack.use(await startRedis()).port),
+    mistakes: [APPLIES_TWICE, NEVER_LATE],
+  },
+];
+
+describe.each(CASES)("the model of $name", ({ start, mistakes }) => {
+  const stack = new AsyncDisposableStack();
+  let driver: Driver;
+  beforeAll(async () => {
+    driver = stack.use(await start(stack));
+  });
+  afterAll(() => stack.disposeAsync());
+
+  test("shows what the real ones show, whatever comes first and whatever is cut", async () => {
+    for (let n = 0; n < SCHEDULES; n++) {
+      const schedule = scheduleOf((seed + n) % 2 ** 31, driver);
+      const shown = await playReal(schedule, driver);
+      const lines = linesOf(schedule, [`LANAI_SEED=${seed}, schedule ${n}`]).join("\n");
+      expect(shown, lines).toEqual(await playModel(schedule, driver.onCut));
+    }
+  });
+
+  test.each(mistakes)("is told apart from one that $name", async (mistake) => {
+    for (let n = 1; n < TRIED; n++) {
+      const schedule = scheduleOf(n, driver);
+      const wrong = await playModel(schedule, driver.onCut, mistake);
+      const right = await playModel(schedule, driver.onCut);
+      if (JSON.stringify(wrong) === JSON.stringify(right)) continue;
+      const shown = await playReal(schedule, driver);
+      expect(shown).toEqual(right);
+      expect(shown).not.toEqual(wrong);
+      return;
+    }
+    throw new Error(`no schedule of ${TRIED} shows it`);
+  });
+});
