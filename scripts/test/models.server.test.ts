@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startPostgres } from "../services/postgres.ts";
 import { startRedis } from "../services/redis.ts";
-import { APPLIES_TWICE, NEVER_LATE } from "../simulation/real/mistakes.ts";
+import { APPLIES_TWICE, NEVER_LATE, UNANSWERED_IS_UNDONE } from "../simulation/real/mistakes.ts";
 import { type Mistake, playModel } from "../simulation/real/model.ts";
 import { type Driver, playReal } from "../simulation/real/play.ts";
+import { postgresDriver } from "../simulation/real/postgres.ts";
 import { redisDriver } from "../simulation/real/redis.ts";
 import { linesOf, scheduleOf } from "../simulation/real/schedule.ts";
 import { isLong, seed } from "../testing/chance.ts";
@@ -22,6 +24,14 @@ const CASES: readonly Case[] = [
     name: "ioredis and Redis",
     start: async (stack) => redisDriver(stack.use(await startRedis()).port),
     mistakes: [APPLIES_TWICE, NEVER_LATE],
+  },
+  {
+    name: "a pool of pg and PostgreSQL",
+    async start(stack) {
+      const server = stack.use(await startPostgres({ settings: { fsync: "off" } }));
+      return postgresDriver(server.connection);
+    },
+    mistakes: [NEVER_LATE, UNANSWERED_IS_UNDONE],
   },
 ];
 

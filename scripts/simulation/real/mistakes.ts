@@ -1,5 +1,6 @@
 import type { IndexedStore } from "@lanai/session/store";
 import type { Mistake } from "./model.ts";
+import type { Step } from "./schedule.ts";
 
 type Calls = Record<string, (...args: readonly unknown[]) => unknown>;
 
@@ -28,4 +29,16 @@ export const NEVER_LATE: Mistake = {
     steps
       .filter((step) => step.do !== "late")
       .map((step) => (step.do === "cut" ? { ...step, late: [] } : step)),
+};
+
+export const UNANSWERED_IS_UNDONE: Mistake = {
+  name: "has carried out nothing that it hasn't answered",
+  steps: (steps) =>
+    steps.flatMap((step): Step[] =>
+      step.do === "apply"
+        ? []
+        : step.do === "answer"
+          ? [{ do: "apply", call: step.call }, step]
+          : [step],
+    ),
 };
