@@ -29,6 +29,9 @@ const isSound = ({ status, isDropped, hasFailed }: Act): boolean =>
 const keyOf = (id: string): string =>
   `${id.slice(0, 2)}.${createHash("sha256").update(id).digest("base64url")}`;
 
+/** The faults for which a response may be a 503. */
+const UNAVAILABLE: readonly string[] = ["cut", "crash", "slow", "locked", "full"];
+
 /** Returns every promise of the laws that a run has broken, in words. */
 export function violationsOf(outcome: Outcome): string[] {
   const { plan, acts, live, late, creations, reported, errors } = outcome;
@@ -52,8 +55,7 @@ export function violationsOf(outcome: Outcome): string[] {
       violated("S10", act, "has no response in the end");
     }
     if (status !== undefined && status >= 500) {
-      const isExcused =
-        status === 503 && plan.faults.some((fault) => ["cut", "crash", "slow"].includes(fault));
+      const isExcused = status === 503 && plan.faults.some((fault) => UNAVAILABLE.includes(fault));
       if (!isExcused) violated("S10", act, `was given ${status}`);
     }
     // Nobody sees a user who has signed in elsewhere meanwhile, nor what that user has set.

@@ -27,7 +27,10 @@ type Fault =
   /** A client never receives a response that was sent. */
   | "lose"
   /** The store takes longer than its timeout. */
-  | "slow";
+  | "slow"
+  /** The store refuses what writes, or what needs more room, for a while. */
+  | "locked"
+  | "full";
 
 /** Everything of a run that isn't the order of events. */
 export interface Plan {
@@ -48,6 +51,7 @@ const FAULTS: readonly (readonly Fault[])[] = [
   ["slow"],
   ["slow", "cut", "lose"],
   ["leave", "lose"],
+  ["locked", "full", "leave"],
   ["crash", "cut", "lose", "leave", "freeze"],
 ];
 

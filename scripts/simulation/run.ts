@@ -6,6 +6,7 @@ import { type Act, carryOut, currentAct, sightOf } from "./act.ts";
 import { Link } from "./link.ts";
 import { violationsOf } from "./oracle.ts";
 import type { Plan, Visit } from "./plan.ts";
+import { type Refusal, refusing } from "./refusals.ts";
 import { type RequestInProgress, send } from "./requests.ts";
 import { watchedStore } from "./watched-store.ts";
 import { type Worker, World } from "./world.ts";
@@ -51,7 +52,9 @@ const seededIds = (world: World): IdGenerator => ({
 export async function run(plan: Plan): Promise<Result> {
   const world = new World(plan.seed);
   if (plan.faults.includes("slow")) world.mostDelay = Infinity;
-  const { server, live, late, creations } = watchedStore(world, plan.onCut);
+  const { server: willing, live, late, creations } = watchedStore(world, plan.onCut);
+  let refusal: Refusal | undefined;
+  const server = refusing(willing, () => refusal);
   const acts: Act[] = [];
   const reported = new Map<string, number>();
   const errors: unknown[] = [];
@@ -149,6 +152,13 @@ export async function run(plan: Plan): Promise<Result> {
     const app = world.pick(apps);
     const { worker, link } = app;
     if (kind === "cut") link.cut();
+    if (kind === "locked" || kind === "full") {
+      refusal = kind;
+      world.log.push(`${world.sinceBegan} the database is ${kind}`);
+      world.post("the database refuses nothing any more", () => {
+        refusal = undefined;
+      });
+    }
     if (kind === "leave" && inProgress.size > 0) world.pick([...inProgress]).leave();
     if (kind === "freeze" && worker.state === "running") {
       worker.state = "frozen";

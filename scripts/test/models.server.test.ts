@@ -1,3 +1,5 @@
+import { redisStore } from "@lanai/session-redis";
+import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startPostgres } from "../services/postgres.ts";
 import { startRedis } from "../services/redis.ts";
@@ -7,6 +9,7 @@ import { type Driver, playReal } from "../simulation/real/play.ts";
 import { postgresDriver } from "../simulation/real/postgres.ts";
 import { redisDriver } from "../simulation/real/redis.ts";
 import { linesOf, scheduleOf } from "../simulation/real/schedule.ts";
+import { fileScheduleOf, linesOfFile, playFile, playFileModel } from "../simulation/real/sqlite.ts";
 import { isLong, seed } from "../testing/chance.ts";
 
 const SCHEDULES = isLong ? 400 : 20;
@@ -65,4 +68,68 @@ describe.each(CASES)("the model of $name", ({ start, mistakes }) => {
     }
     throw new Error(`no schedule of ${TRIED} shows it`);
   });
+});
+
+describe("the model of SQLite, whose file is locked or full at times", () => {
+  test("shows what the real one shows", async () => {
+    for (let n = 0; n < SCHEDULES; n++) {
+      const schedule = fileScheduleOf((seed + n) % 2 ** 31);
+      const shown = await playFile(schedule);
+      const lines = [...linesOfFile(schedule), `LANAI_SEED=${seed}, schedule ${n}`].join("\n");
+      expect(shown, lines).toEqual(await playFileModel(schedule));
+    }
+  });
+
+  test("is told apart from one that applies what it refuses", async () => {
+    for (let n = 1; n < TRIED; n++) {
+      const schedule = fileScheduleOf(n);
+      const wrong = await playFileModel(schedule, true);
+      const right = await playFileModel(schedule);
+      if (JSON.stringify(wrong) === JSON.stringify(right)) continue;
+      const shown = await playFile(schedule);
+      expect(shown).toEqual(right);
+      expect(shown).not.toEqual(wrong);
+      return;
+    }
+    throw new Error(`no schedule of ${TRIED} shows it`);
+  });
+});
+
+/** What Redis may keep when it is killed of what it has acknowledged, as packages/session-redis/README.md says. */
+const LEVELS = [
+  { level: "no persistence", args: [], keeps: "nothing" },
+  {
+    level: "appendfsync everysec",
+    args: ["--appendonly", "yes", "--appendfsync", "everysec"],
+    keeps: "the first ones",
+  },
+  {
+    level: "appendfsync always",
+    args: ["--appendonly", "yes", "--appendfsync", "always"],
+    keeps: "all",
+  },
+] as const;
+
+test.each(LEVELS)("a Redis with $level that is killed keeps $keeps", async ({ args, keeps }) => {
+  await using server = await startRedis({ args });
+  const client = new Redis(server.port, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+  client.on("error", () => {});
+  const store = redisStore(client);
+  const acknowledged: string[] = [];
+  for (let n = 0; n < 100; n++) {
+    const key = `ab.${n}`;
+    const given = { operation: key, publicId: key, values: new Map(), owners: new Set<string>() };
+    await store.create(key, { ...given, idle: 3_600_000, absolute: 3_600_000 });
+    acknowledged.push(key);
+  }
+  await server.kill();
+  client.disconnect();
+  await server.restart();
+  const after = new Redis(server.port);
+  const loads = await Promise.all(acknowledged.map((key) => redisStore(after).load(key)));
+  const kept = acknowledged.filter((_, n) => loads[n]?.status === "live");
+  after.disconnect();
+  if (keeps === "all") expect(kept).toEqual(acknowledged);
+  else if (keeps === "nothing") expect(kept).toEqual([]);
+  else expect(kept).toEqual(acknowledged.slice(0, kept.length));
 });

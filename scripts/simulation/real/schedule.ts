@@ -50,8 +50,7 @@ const MOST_CHANGES = 4;
 /** Returns the schedule of a seed, whose names no other seed's has. */
 export function scheduleOf(seed: number, manners: Manners): Schedule {
   const random = randomFrom(seed);
-  const names = namesOf(seed);
-  const nextCall = callsOf(names, random);
+  const { names, nextCall } = randomCalls(seed, random);
   const calls: Call[] = [];
   const steps: Step[] = [];
   let left = 4 + random(6);
@@ -112,7 +111,16 @@ export function scheduleOf(seed: number, manners: Manners): Schedule {
     if (possible.length === 0) break;
     possible[random(possible.length)]?.();
   }
-  return { calls, steps, keys: names.keys, owners: names.owners };
+  return { calls, steps, ...names };
+}
+
+/** Returns a function that makes up calls, and the names that they are about. */
+export function randomCalls(
+  seed: number,
+  random: Random,
+): { names: Pick<Schedule, "keys" | "owners">; nextCall: () => Call } {
+  const { tag, keys, owners } = namesOf(seed);
+  return { names: { keys, owners }, nextCall: callsOf({ tag, keys, owners }, random) };
 }
 
 interface Names {
@@ -226,6 +234,7 @@ export function textOf(value: unknown): string {
     if (INSTANTS.includes(name)) return undefined;
     if (it instanceof Map) return Object.fromEntries([...it].sort());
     if (it instanceof Set) return [...it].sort();
+    if (typeof it === "string" && it.length > 1_000) return `${it.length} characters`;
     if (!Array.isArray(it)) return it;
     return it.every((one) => typeof one === "object") ? it.map(textOf).sort() : it;
   });
