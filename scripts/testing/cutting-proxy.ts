@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** What becomes of the answer to a command. */
+/** What becomes of a command, or of the answer to it. */
 export type Fate =
+  /** The connection breaks before the server has the command. */
+  | "unsent"
   /** The connection breaks when the server has answered, and nothing of it is passed on. */
   | "cut"
   /** It is held back until `release`, and then passed on. */
@@ -65,6 +67,7 @@ export async function startCuttingProxy(options: CuttingProxyOptions): Promise<C
           proxy.isDone = true;
         }
       }
+      if (fate === "unsent") return end();
       upstream.write(chunk);
     });
     upstream.on("data", (chunk) => {
