@@ -173,13 +173,8 @@ export class SessionChecks {
 
   /** Distinguishes a renewed session, which is still found by its owner, from one that has ended. */
   async #endReason({ publicId }: CheckedSession): Promise<EndReason> {
-    try {
-      const found = await this.#options.sessions.list({ owner: sessionOwner(publicId) });
-      return found.length > 0 ? "renewed" : "terminated";
-    } catch (error) {
-      if ((error as { code?: unknown }).code === "ERR_SESSION_NOT_INDEXED") return "terminated";
-      throw error;
-    }
+    const found = await this.#options.sessions.list({ owner: sessionOwner(publicId) });
+    return found.length > 0 ? "renewed" : "terminated";
   }
 
   #endAll(checked: CheckedSession, reason: EndReason): void {
