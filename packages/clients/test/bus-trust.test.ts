@@ -129,4 +129,8 @@ test("a redirect that clients.send carries is checked too", async () => {
   await expect(send("javascript:alert(1)")).rejects.toThrow(/a redirect's location/);
   await send("/safe");
   expect(await it.tab.next("redirect")).toEqual({ location: "/safe" });
+  const longest = `/${"x".repeat(8_191)}`;
+  await expect(send(`${longest}x`)).rejects.toThrow(/a redirect's location/);
+  await send(longest);
+  expect(await it.tab.next("redirect")).toEqual({ location: longest });
 });

@@ -10,6 +10,7 @@ async function startDevices(): Promise<Site> {
       const id = String(ctx.query.id);
       if (ctx.path === "/devices") ctx.body = await devices.list();
       if (ctx.path === "/revoke") ctx.body = { revoked: await devices.revoke(id) };
+      if (ctx.path === "/act") ctx.body = ctx.session.impersonate("grace") ?? "acting";
       if (ctx.path === "/revoke-others") ctx.body = { count: await devices.revokeOthers() };
       if (ctx.path === "/revoke-all") ctx.body = { count: await devices.revokeAll() };
     },
@@ -59,6 +60,15 @@ describe("C5: devices", () => {
     expect(await tab.closed).toEqual({ code: 4401, reason: "terminated" });
     expect(await (await phone.get("/me")).json()).toMatchObject({ user: null });
     expect(await (await laptop.get("/me")).json()).toMatchObject({ user: "ada" });
+  });
+
+  test("revokes the current one as a sign-out: whoever acted for the user is signed out, too", async () => {
+    await using site = await startDevices();
+    const browser = await new Browser(site).signIn("ada");
+    await browser.get("/act");
+    const [{ publicId = "" } = {}] = await listOf(browser);
+    expect(await (await browser.get(`/revoke?id=${publicId}`)).json()).toEqual({ revoked: true });
+    for (const user of ["ada", "grace"]) expect(await site.sessions.list({ user })).toEqual([]);
   });
 
   test("answers a foreign public id like an unknown one", async () => {
