@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { text } from "node:stream/consumers";
@@ -23,6 +23,17 @@ const opened = (
 
 test("can go through all of its sessions", () => {
   expect(isPaged(opened())).toBe(true);
+});
+
+test("a database of the app's, or one in memory, gets no table of the reserve, nor a file beside it", () => {
+  const file = newFile();
+  for (const database of [new DatabaseSync(file), new DatabaseSync(":memory:")]) {
+    opened(database);
+    const tables = database.prepare("SELECT name FROM sqlite_master").all();
+    expect(tables.map(({ name }) => name)).toContain("sessions");
+    expect(tables.map(({ name }) => name)).not.toContain("lanai_reserve");
+  }
+  expect(existsSync(`${file}-reserve`)).toBe(false);
 });
 
 describe("answers", () => {
