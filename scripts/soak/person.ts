@@ -194,8 +194,8 @@ export class Person {
       }
       for (const message of waiting) this.#violated(`F1: "${message}" was lost`);
     }
-    // What a pop without an answer has taken is gone, or still there.
-    else for (const message of waiting) maybe.add(message);
+    // It may still take what is left later: this session is one of which nothing is known any more.
+    else this.#doubt();
     waiting.clear();
   }
 
