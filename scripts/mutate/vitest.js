@@ -65,7 +65,7 @@ export class Runner {
   }
 }
 
-/** How often a failure that may be due to a limit of time is tried. */
+/** How often a failure that isn't confirmed is tried. */
 const ATTEMPTS = 3;
 
 /**
@@ -85,18 +85,19 @@ export const fates = (plan, reach) => {
   };
 
   /**
-   * A failure that may be due to a limit of time counts only if right afterwards the same tests pass
-   * within the same limits without the mutant. Otherwise the machine is too busy to tell.
+   * A failure counts if the same tests fail again, for they may have failed by chance. If it may be due to
+   * a limit of time, they must pass within the same limits without the mutant. Otherwise the machine is
+   * too busy to tell.
    */
   const decide = async (mutant, some) => {
     for (let n = 0; n < ATTEMPTS; n++) {
       const { status, file, test, ms } = await attempt(mutant, some);
       if (status === "passed") return { status: "survived" };
       const by = file ? `${file.slice(root.length)} ${test}` : "what is outside of tests";
-      if (status === "failed" && ms < WAIT) return { status: "killed", by };
+      const isLate = status === "late" || ms >= WAIT;
       const same = file ? some.filter((it) => it.file === file) : some;
-      const without = await attempt({ n: -1, file: mutant.file }, same);
-      if (without.status === "passed") return { status: "killed", by };
+      const again = await attempt(isLate ? { n: -1, file: mutant.file } : mutant, same);
+      if ((again.status === "passed") === isLate) return { status: "killed", by };
     }
     return {};
   };
