@@ -174,7 +174,9 @@ function callsOf({ tag, keys, owners }: Names, random: Random): () => Call {
   };
   const change = (key: string | undefined): Change => {
     changes += 1;
-    const renewTo = random(4) === 0 ? fresh() : undefined;
+    // Nobody renews a session to the key that it has: by its public id, that key isn't known here.
+    const next = key === undefined ? () => keys[used++] : fresh;
+    const renewTo = random(4) === 0 ? next() : undefined;
     const isRenewal = renewTo !== undefined && renewTo !== key;
     return {
       operation: operation(),
