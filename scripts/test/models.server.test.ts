@@ -56,8 +56,10 @@ describe.each(CASES)("the model of $name", ({ start, mistakes }) => {
   });
 
   test.each(mistakes)("is told apart from one that $name", async (mistake) => {
-    for (let n = 1; n < TRIED; n++) {
-      const schedule = scheduleOf(n, driver);
+    // Beyond all other seeds: two schedules of one seed would meet each other's sessions.
+    const from = 2 ** 31 + TRIED * mistakes.indexOf(mistake);
+    for (let n = 0; n < TRIED; n++) {
+      const schedule = scheduleOf(from + n, driver);
       const wrong = await playModel(schedule, driver.onCut, mistake);
       const right = await playModel(schedule, driver.onCut);
       if (JSON.stringify(wrong) === JSON.stringify(right)) continue;
