@@ -1,13 +1,17 @@
 import { NoteSeal } from "@lanai/connection/note-seal";
-import { createPubSub, memoryPubSub } from "@lanai/pubsub";
+import { createPubSub, type Gap, memoryPubSub } from "@lanai/pubsub";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Notes } from "../src/bus/notes.ts";
 import type { Frame } from "../src/frame.ts";
 import { channel, type } from "../src/index.ts";
-import { type Occupant, Room } from "../src/room/room.ts";
+import { type Occupant, Room, type RoomOptions } from "../src/room/room.ts";
 
 const CHANNEL = channel({ join: () => true, events: { said: { schema: type<number>() } } });
+const WITH_EPHEMERAL = channel({
+  join: () => true,
+  events: { said: { schema: type<number>() }, typing: { schema: type<number>(), ephemeral: true } },
+});
 
 /** A listener whose connection takes what the test lets it take. */
 class TestOccupant implements Occupant {
@@ -58,11 +62,13 @@ async function openRoom(recent: number, maxMsgs = 10_000, retained = true) {
       for (const tell of late.held.splice(0)) tell();
     },
   };
+  const onGaps = new Map<string, ((gap: Gap) => void) | undefined>();
   const bus = createPubSub({
     backend: {
       ...{ publish: backend.publish, close: backend.close, ensureStream: backend.ensureStream },
       subscribe: (subject, handler, options) => {
         asked.subscribe += 1;
+        onGaps.set(subject, options?.onGap);
         const isSecond = asked.subscribe === 2;
         const receive: typeof handler = (message) =>
           isSecond && late.isHeld ? void late.held.push(() => handler(message)) : handler(message);
@@ -75,9 +81,9 @@ async function openRoom(recent: number, maxMsgs = 10_000, retained = true) {
     } as typeof backend,
   });
   const wait = { permission: undefined as Promise<void> | undefined };
-  const make = (): Room =>
+  const make = (channel: RoomOptions["channel"] = CHANNEL): Room =>
     new Room({
-      ...{ key: "room", channel: CHANNEL, bus, scope: "x", node: "n" },
+      ...{ key: "room", channel, bus, scope: "x", node: "n" },
       notes: new Notes(backend, new NoteSeal({ node: "n", purpose: "test" })),
       ...{ prefix: "channels", recent, permission: () => wait.permission, onEnd() {} },
       onError: (error) => {
@@ -88,7 +94,8 @@ async function openRoom(recent: number, maxMsgs = 10_000, retained = true) {
   const join = async (room: Room, it: TestOccupant, since?: string, replay = 0): Promise<void> => {
     room.add(it, await room.prepare(it, { since, replay }));
   };
-  return { asked, late, make, publish, join, wait, closeBus: () => bus.close() };
+  const gap = (subject: string) => onGaps.get(subject)?.({ subject, reason: "reconnect" });
+  return { asked, late, make, publish, join, wait, gap, closeBus: () => bus.close() };
 }
 
 test("2,000 listeners that come back are one subscription and one reading of the bus", async () => {
@@ -105,6 +112,37 @@ test("2,000 listeners that come back are one subscription and one reading of the
   await expect.poll(() => all.every((it) => it.shown.at(-1) === 100)).toBe(true);
   for (const [i, it] of all.entries()) expect(it.shown).toHaveLength(100 - (i % 100));
   expect(asked).toEqual({ history: 1, subscribe: 1 });
+  await room.close();
+});
+
+test("B1: a channel that retains nothing is replayed nothing, however much its process has kept", async () => {
+  const { make, publish, join } = await openRoom(256, 10, false);
+  const room = make();
+  await room.ready;
+  const [first, other] = [new TestOccupant(), new TestOccupant()];
+  await join(room, first);
+  await publish(1);
+  await join(room, other, undefined, 100);
+  await publish(2);
+  await expect.poll(() => first.shown).toEqual([1, 2]);
+  await expect.poll(() => other.shown).toEqual([2]);
+  await room.close();
+});
+
+test("B1: what is missing of ephemeral events is no gap in the channel", async () => {
+  const { make, publish, join, gap } = await openRoom(256);
+  const room = make(WITH_EPHEMERAL);
+  await room.ready;
+  const it = new TestOccupant();
+  await join(room, it);
+  await publish(1);
+  await expect.poll(() => it.shown).toEqual([1]);
+  gap("channels-now.room");
+  await publish(2);
+  await expect.poll(() => it.shown).toEqual([1, 2]);
+  expect(it.frames.filter(({ t }) => t === "gap")).toEqual([]);
+  gap("channels.room");
+  await expect.poll(() => it.frames.at(-1)).toMatchObject({ t: "gap", reason: "reconnect" });
   await room.close();
 });
 

@@ -15,6 +15,8 @@ export interface LogOptions {
   readonly key: string;
   /** The most messages that are kept for those who come back or are slow. */
   readonly recent: number;
+  /** Whether a gap of the subscription is one of the channel. */
+  readonly showsGaps: boolean;
   /** The event and data of a message; `undefined` for one that is none of the channel's. */
   readonly read: (data: unknown) => { readonly e: string; readonly d: unknown } | undefined;
   readonly onEntry: (entry: Entry, seq: number) => void;
@@ -102,13 +104,15 @@ export class Log {
     return place !== undefined && isBefore(place) ? { place, next: this.#first } : undefined;
   }
 
-  /** The number with which the last `count` messages begin. */
+  /** The number with which the last `count` retained messages begin. */
   last(count: number): number {
-    let seq = this.next;
-    for (let left = count; left > 0 && seq > this.#first; seq--) {
-      if (this.at(seq - 1)?.cursor !== undefined) left -= 1;
+    let begin = this.next;
+    for (let seq = begin - 1, left = count; left > 0 && seq >= this.#first; seq--) {
+      if (this.at(seq)?.cursor === undefined) continue;
+      left -= 1;
+      begin = seq;
     }
-    return seq;
+    return begin;
   }
 
   /** Resolves when the last messages are here, and every later one will be. */
@@ -156,7 +160,8 @@ export class Log {
   }
 
   #gap({ reason, count }: Gap): void {
-    const { key: k } = this.#options;
+    const { key: k, showsGaps } = this.#options;
+    if (!showsGaps) return;
     this.#push({ cursor: undefined, frame: frameOf("gap", { k, reason, count }) }, true);
   }
 

@@ -78,7 +78,7 @@ export class Room {
   #logOf(subject: string, isEphemeral: boolean, recent: number): Log {
     const { bus, key, onError } = this.#options;
     return new Log({
-      ...{ bus, subject, key, recent, onError },
+      ...{ bus, subject, key, recent, onError, showsGaps: !isEphemeral },
       read: (data) => {
         const { e, d } = (data ?? {}) as Record<string, unknown>;
         const events = this.channel.config.events as Record<string, { ephemeral?: boolean }>;
