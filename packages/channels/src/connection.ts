@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import type { Listener, Target } from "@lanai/clients";
+import type { EndReason, Listener, Target } from "@lanai/clients";
 import { after } from "@lanai/connection/deadline";
 import type { PublishOptions } from "@lanai/pubsub";
 import type { Outcome } from "./bus/claims.ts";
@@ -57,6 +57,15 @@ interface Membership {
   readonly params: Readonly<Record<string, string>>;
   /** Since when its right could not be checked; an instant of `performance.now`. */
   doubtedSince?: number | undefined;
+  /** Its right was withdrawn, so that calls which still wait aren't handled. */
+  isWithdrawn?: true;
+}
+
+/** A removal until its page has confirmed it. */
+interface Removal {
+  readonly id: string;
+  readonly confirm: () => void;
+  readonly done: Promise<void>;
 }
 
 type JoinFrame = Extract<Incoming, { t: "join" }>;
@@ -64,8 +73,15 @@ type CallFrame = Extract<Incoming, { t: "call" }>;
 
 /** The timeout of a page's confirmation that it has left a channel, in milliseconds. */
 const CONFIRM = 1_500;
+/**
+ * The timeout of a closed connection's end, in milliseconds: less than the `closeTimeout` of
+ * `@lanai/websocket`, which ends a connection and lets the kernel send what waits.
+ */
+const CLOSE = 500;
 /** The time for which a right holds that can't be checked, in milliseconds. */
 const DOUBT = 120_000;
+/** Ends after which nothing that a page has asked for is done. */
+const ENDED: ReadonlySet<EndReason | undefined> = new Set(["terminated", "disconnected"]);
 /** Frames that wait while a token is checked. */
 const MOST_WAITING = 1_000;
 
@@ -92,7 +108,7 @@ export class Connection implements Occupant, Line {
   #joinedAt = performance.now();
   /** Frames that have come since a token whose session is being loaded. */
   #waiting: Incoming[] | undefined;
-  #confirmations: Map<string, () => void> | undefined;
+  #removals: Map<string, Removal> | undefined;
   #hasEnded = false;
   /** Made for whoever waits for the end. */
   #ended: PromiseWithResolvers<void> | undefined;
@@ -143,7 +159,7 @@ export class Connection implements Occupant, Line {
     else if (frame.t === "leave") this.#leave(frame.k);
     else if (frame.t === "call") void this.#call(frame);
     else if (frame.t === "session") void this.#recognise(frame.token);
-    else if (frame.t === "ack") this.#confirmations?.get(frame.i)?.();
+    else if (frame.t === "ack") this.#confirm(frame.i);
     else if (frame.t === "ping") this.send(frameOf("pong"));
   }
 
@@ -266,38 +282,45 @@ export class Connection implements Occupant, Line {
    * Takes it out of a channel now; a join that is under way is authorised again. Resolves when its
    * page has received all that was on its way, or can't receive anything any more.
    */
-  async removeFrom(key: string): Promise<void> {
+  removeFrom(key: string): Promise<void> {
     this.#rights += 1;
-    if (!this.#memberships.has(key)) return;
+    const membership = this.#memberships.get(key);
+    // Whoever removes it once more waits for the same confirmation.
+    if (membership === undefined) return this.#removals?.get(key)?.done ?? Promise.resolve();
+    membership.isWithdrawn = true;
     this.#drop(key);
-    if (this.#confirms && (await this.#confirmed(key))) return;
+    const { promise, resolve: confirm } = Promise.withResolvers<void>();
+    const id = randomBytes(9).toString("base64url");
+    const removal: Removal = { id, confirm, done: this.#removed(key, id, promise) };
+    this.#removals ??= new Map();
+    this.#removals.set(key, removal);
+    return removal.done.finally(() => {
+      if (this.#removals?.get(key) === removal) this.#removals.delete(key);
+    });
+  }
+
+  async #removed(key: string, i: string, confirmed: Promise<void>): Promise<void> {
+    if (this.#confirms) {
+      this.send(frameOf("left", { k: key, code: "ERR_REFUSED", i }));
+      const isOut = Promise.race([confirmed, this.#end]).then(() => true);
+      if (await within(isOut, CONFIRM)) return;
+    }
     // It comes back, and joins whatever it still may.
     this.#link.close(4403, "not confirmed");
-    const cancel = after(CONFIRM, () => this.#link.cut(), { unref: true });
+    // A page that is silent still has on its way what was sent to it.
+    const cancel = after(this.#confirms ? 0 : CLOSE, () => this.#link.cut(), { unref: true });
     await this.#end;
     cancel();
+  }
+
+  #confirm(id: string): void {
+    for (const removal of this.#removals?.values() ?? []) if (removal.id === id) removal.confirm();
   }
 
   get #end(): Promise<void> {
     this.#ended ??= Promise.withResolvers();
     if (this.#hasEnded) this.#ended.resolve();
     return this.#ended.promise;
-  }
-
-  async #confirmed(key: string): Promise<boolean> {
-    const i = randomBytes(9).toString("base64url");
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#confirmations ??= new Map();
-    this.#confirmations.set(i, () => resolve(true));
-    const cancel = after(CONFIRM, () => resolve(false), { unref: true });
-    this.send(frameOf("left", { k: key, code: "ERR_REFUSED", i }));
-    void this.#end.then(() => resolve(true));
-    try {
-      return await promise;
-    } finally {
-      cancel();
-      this.#confirmations?.delete(i);
-    }
   }
 
   /** Checks every right again. One that can't be checked holds for two minutes. */
@@ -372,10 +395,14 @@ export class Connection implements Occupant, Line {
   }
 
   async #handle(
-    { room, params }: Membership,
+    { room, params, isWithdrawn }: Membership,
     call: NonNullable<NonNullable<AnyChannel["config"]["calls"]>[string]>,
     given: unknown,
   ): Promise<Outcome> {
+    // It has waited for its turn in all processes.
+    if (isWithdrawn || ENDED.has(this.listener.endReason)) {
+      return { ok: false, code: "ERR_REFUSED", message: undefined };
+    }
     try {
       const input = await check(call.input, given, "the input");
       const { key, channel } = room;
