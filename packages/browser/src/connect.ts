@@ -88,7 +88,7 @@ interface Extension {
 }
 
 const PROTOCOL = "lanai.channels.2";
-/** The timeout of a socket's opening and of a pong, in milliseconds. */
+/** The timeout of a socket's opening, of the question why it failed, and of a pong, in milliseconds. */
 const PATIENCE = 10_000;
 /** The timeout of a pong after the page has woken up, in milliseconds. */
 const WAKE_PATIENCE = 3_000;
@@ -213,12 +213,16 @@ export function connect<S extends Server = Server>(
   };
   /** A POST: it has an `Origin`, which is checked as that of the handshake was. */
   const probe = async (): Promise<void> => {
+    const abort = host.AbortController && new host.AbortController();
+    const stop = after(PATIENCE, () => abort?.abort());
     const response = await host
       .fetch(http, {
+        signal: abort?.signal,
         ...{ method: "POST", credentials: "include", cache: "no-store", redirect: "manual" },
         headers: token ? { [tokenHeader]: token } : {},
       })
       .catch(() => undefined);
+    stop();
     const retryAfter = Number(response?.headers?.get("Retry-After")) * 1_000 || 0;
     step({
       ...{ name: "probed", status: response?.status ?? 0, retryAfter },

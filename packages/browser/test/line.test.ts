@@ -35,6 +35,19 @@ test.each([
   },
 );
 
+test("a question why a connection was refused that is never answered is given up, and the line goes on", async () => {
+  const it = testPage();
+  const line = connect("/live?silent", { host: it.host });
+  it.page.response = "never";
+  it.close(1006);
+  await it.pass(9_999);
+  expect([line.state, it.sockets.length]).toEqual(["connecting", 1]);
+  await it.pass(1_000);
+  expect(it.sockets).toHaveLength(2);
+  it.open();
+  expect(line.state).toBe("open");
+});
+
 test("what has ended the line is in the console once in a page's life", async () => {
   const it = testPage();
   for (let i = 0; i < 3; i++) {

@@ -13,8 +13,11 @@ export function testPage(random: () => number = () => 0.5) {
   const page = {
     now: 0,
     date: 1_700_000_000_000,
-    /** What the next request is answered with; `undefined`: it fails. */
-    response: undefined as { status: number; headers?: Record<string, string> } | undefined,
+    /** What the next request is answered with; `undefined`: it fails; `never`: until it is aborted. */
+    response: undefined as
+      | { status: number; headers?: Record<string, string> }
+      | "never"
+      | undefined,
     visibilityState: "visible",
   };
   let timerId = 0;
@@ -50,11 +53,16 @@ export function testPage(random: () => number = () => 0.5) {
     },
   };
   const host: Host = {
-    ...{ URL, crypto, random, ...events },
+    ...{ URL, AbortController, crypto, random, ...events },
     WebSocket: TestSocket,
     fetch: async (url, options) => {
       requests.push({ url, options: options as Record<string, unknown> });
       const { response } = page;
+      if (response === "never") {
+        const { signal } = options as { signal?: AbortSignal };
+        await new Promise((resolve) => signal?.addEventListener("abort", resolve));
+        throw new TypeError("fetch was aborted");
+      }
       if (response === undefined) throw new TypeError("fetch failed");
       const headers = new Headers(response.headers);
       return {
