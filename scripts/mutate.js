@@ -157,7 +157,9 @@ const run = async () => {
     .flatMap(([name, plan]) => summaryOf(name, plan))
     .map((line) => line.replace(/^(\s*)/, "$1- "))
     .join("\n");
-  record("mutation", { about: machine(), text });
+  const note =
+    "- Survivors got tests or an explanation and were tried again: of another sample (`--seed`) fewer would be killed.";
+  record("mutation", { about: machine(), text: `${text}\n${note}` });
 };
 
 run().then(

@@ -9,7 +9,7 @@ export const TOPICS = [
   [
     "mutation",
     "Mutants of the code that the tests kill",
-    "npm run mutate -- flash session clients pubsub session-redis session-sqlite session-postgres",
+    "npm run mutate -- flash session clients pubsub channels session-redis session-sqlite session-postgres --count 40",
   ],
   ["soak", "People on two apps, while what they stand on fails", "npm run soak -- --minutes 60"],
   ["runtimes", "The runtimes", "npm exec -- node scripts/runtimes.js"],
