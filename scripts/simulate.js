@@ -1,19 +1,29 @@
-// Plays the project's own code in a simulated world, and checks the laws: `npm run simulate`. With
+// Plays the project's own code in a simulated world, and checks the laws: `npm run simulate`. It plays
+// requests, then live connections; with `-- --only sessions` or `-- --only live` one of them. With
 // `-- --mutants` it checks that each mutant in scripts/simulation is found.
 import { spawnSync } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "./node.js";
+import { MUTANTS as LIVE_MUTANTS } from "./simulation/live/mutants.ts";
 import { MUTANTS } from "./simulation/mutants.ts";
 
 const { values } = parseArgs({
   options: {
-    count: { type: "string", default: "2000" },
+    count: { type: "string" },
     seed: { type: "string" },
+    only: { type: "string" },
     mutants: { type: "boolean", default: false },
   },
 });
+
+const ALL = [
+  { name: "sessions", args: [], mutants: MUTANTS, count: "2000" },
+  { name: "live", args: ["--live"], mutants: LIVE_MUTANTS, count: "500" },
+];
+const chosen = ALL.filter(({ name }) => values.only === undefined || name === values.only);
+if (chosen.length === 0) throw new TypeError("--only takes sessions or live");
 
 const simulate = (args, stdio) =>
   spawnSync(
@@ -24,15 +34,20 @@ const simulate = (args, stdio) =>
 
 const from = values.seed ?? String(randomInt(1, 2 ** 31));
 let failed = 0;
-if (values.mutants) {
-  for (const { name } of MUTANTS) {
-    const args = ["--from", from, "--count", values.count, "--mutant", name, "--quiet"];
-    const { status, stdout, stderr } = simulate(args, "pipe");
-    if (status !== 1 || !stdout.startsWith("seed")) failed += 1;
-    console.log(`${name}\n  ${status === 1 ? stdout.trim() : `NOT FOUND ${stdout}${stderr}`}`);
+for (const { args, mutants, count } of chosen) {
+  const range = [...args, "--from", from, "--count", values.count ?? count];
+  if (!values.mutants) {
+    if (simulate(range, "inherit").status !== 0) failed += 1;
+    continue;
   }
-  console.log(`${MUTANTS.length - failed} of ${MUTANTS.length} mutants are found`);
-} else {
-  failed = simulate(["--from", from, "--count", values.count], "inherit").status;
+  let missed = 0;
+  for (const { name } of mutants) {
+    const { status, stdout, stderr } = simulate([...range, "--mutant", name, "--quiet"], "pipe");
+    const isFound = status === 1 && stdout.startsWith("seed");
+    if (!isFound) missed += 1;
+    console.log(`${name}\n  ${isFound ? stdout.trim() : `NOT FOUND ${stdout}${stderr}`}`);
+  }
+  console.log(`${mutants.length - missed} of ${mutants.length} mutants are found`);
+  failed += missed;
 }
 process.exitCode = failed === 0 ? 0 : 1;

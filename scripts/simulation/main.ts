@@ -1,46 +1,62 @@
 // One process of `npm run simulate`: plays seeds, and prints the first plan that breaks a law, shrunk.
 import { parseArgs } from "node:util";
-import { MUTANTS, plant } from "./mutants.ts";
-import type { Plan } from "./plan.ts";
+import { MUTANTS as LIVE_MUTANTS } from "./live/mutants.ts";
+import { separateProcesses } from "./live/slots.ts";
+import { MUTANTS } from "./mutants.ts";
+import { plant } from "./plant.ts";
+import { type Result, type Simulation, shrink } from "./shrink.ts";
 import { takeOver } from "./world.ts";
 
 const { values } = parseArgs({
   options: {
+    live: { type: "boolean", default: false },
     from: { type: "string", default: "1" },
     count: { type: "string", default: "1" },
     mutant: { type: "string" },
     quiet: { type: "boolean", default: false },
   },
 });
-const mutant = MUTANTS.find(({ name }) => name === values.mutant);
+const mutants = values.live ? LIVE_MUTANTS : MUTANTS;
+const mutant = mutants.find(({ name }) => name === values.mutant);
 if (values.mutant !== undefined && !mutant) throw new TypeError(`no mutant ${values.mutant}`);
 if (mutant) plant(mutant);
 takeOver();
-const { planOf } = await import("./plan.ts");
-const { run } = await import("./run.ts");
-const { shrink } = await import("./shrink.ts");
+separateProcesses();
 
-const print = (plan: Plan, { violations, log }: Awaited<ReturnType<typeof run>>): void => {
+/** A plan of either simulation. */
+interface AnyPlan {
+  readonly seed: number;
+  readonly visits?: readonly object[];
+  readonly steps?: readonly object[];
+}
+
+const print = (plan: AnyPlan, { violations, log }: Result): void => {
   for (const it of violations) console.log(it);
-  const { visits, ...rest } = plan;
+  const { visits = [], steps = [], ...rest } = plan;
   console.log(JSON.stringify(rest));
-  for (const visit of visits) console.log(`  ${JSON.stringify(visit)}`);
+  for (const it of [...visits, ...steps]) console.log(`  ${JSON.stringify(it)}`);
   for (const line of log) if (!line.endsWith("the event loop turns")) console.log(`    ${line}`);
 };
 
 const from = Number(values.from);
-const play = async (): Promise<number> => {
+async function play<Plan extends AnyPlan>(simulation: Simulation<Plan>): Promise<number> {
+  let events = 0;
   for (let seed = from; seed < from + Number(values.count); seed++) {
-    const plan = planOf(seed);
-    const result = await run(plan);
+    const plan = simulation.planOf(seed);
+    const result = await simulation.run(plan);
+    events += result.log.length;
     if (result.violations.length === 0) continue;
     console.log(`seed ${seed}, after ${seed - from + 1} runs: ${result.violations[0]}`);
     if (values.quiet) return 1;
-    const small = await shrink(plan);
-    print(small, await run(small));
+    const small = await shrink(plan, simulation);
+    print(small, await simulation.run(small));
     return 1;
   }
-  console.log(`${values.count} runs from seed ${from}, no law broken`);
+  console.log(`${values.count} runs from seed ${from}, ${events} events, no law broken`);
   return 0;
-};
-process.exit(await play());
+}
+process.exit(
+  values.live
+    ? await play(await import("./live/live.ts"))
+    : await play(await import("./sessions.ts")),
+);

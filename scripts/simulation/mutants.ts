@@ -1,12 +1,4 @@
-import { registerHooks } from "node:module";
-
-/** A fault on purpose, as one replaced text of a source file. The simulation must find it. */
-export interface Mutant {
-  readonly name: string;
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-}
+import type { Mutant } from "./plant.ts";
 
 const store = "packages/session/src/stores/memory-store.ts";
 const request = "packages/session/src/request";
@@ -104,21 +96,3 @@ export const MUTANTS: readonly Mutant[] = [
     to: "this.#leaving = this.send();\n        return this.#leaving;\n      }\n    } catch",
   },
 ];
-
-/** Replaces the text of one mutant while the program is loaded. */
-export function plant({ name, file, from, to }: Mutant): void {
-  let isPlanted = false;
-  registerHooks({
-    load(url, context, nextLoad) {
-      const loaded = nextLoad(url, context);
-      if (!url.endsWith(`/${file}`)) return loaded;
-      const source = String(loaded.source);
-      if (source.split(from).length !== 2) throw new Error(`mutant "${name}": ${file} has changed`);
-      isPlanted = true;
-      return { ...loaded, source: source.replace(from, () => to) };
-    },
-  });
-  process.once("exit", () => {
-    if (!isPlanted) throw new Error(`mutant "${name}": ${file} was not loaded`);
-  });
-}

@@ -88,3 +88,21 @@ export function planOf(seed: number): Plan {
     ...{ onCut: pick(["resend", "reject"] as const), faults: pick(FAULTS) },
   };
 }
+
+/** Returns the plans with one visit, one fault, one worker or one step of a visit less. */
+export function* smallerThan(plan: Plan): Generator<Plan> {
+  const { visits, faults, workers } = plan;
+  const withVisits = (next: readonly Visit[]): Plan => ({
+    ...plan,
+    visits: next.map((visit) => ({ ...visit, after: Math.min(visit.after, next.indexOf(visit)) })),
+  });
+  for (const visit of visits) yield withVisits(visits.filter((it) => it !== visit));
+  for (const fault of faults) yield { ...plan, faults: faults.filter((it) => it !== fault) };
+  if (workers > 1) yield { ...plan, workers: 1 };
+  for (const visit of visits) {
+    for (const op of visit.ops) {
+      const ops = visit.ops.filter((it) => it !== op);
+      yield withVisits(visits.map((it) => (it === visit ? { ...visit, ops } : it)));
+    }
+  }
+}

@@ -8,6 +8,7 @@ import { violationsOf } from "./oracle.ts";
 import type { Plan, Visit } from "./plan.ts";
 import { type Refusal, refusing } from "./refusals.ts";
 import { type RequestInProgress, send } from "./requests.ts";
+import type { Result } from "./shrink.ts";
 import { watchedStore } from "./watched-store.ts";
 import { type Worker, World } from "./world.ts";
 
@@ -21,15 +22,6 @@ for (const name of ["dropped", "gone"]) {
     const act = currentAct.getStore();
     if (act) act.isDropped = true;
   });
-}
-
-/** Where a rejection goes that nobody handles: it would end a real process. */
-let unhandled: unknown[] = [];
-process.on("unhandledRejection", (error) => void unhandled.push(error));
-
-export interface Result {
-  readonly violations: readonly string[];
-  readonly log: readonly string[];
 }
 
 interface Jar {
@@ -57,8 +49,7 @@ export async function run(plan: Plan): Promise<Result> {
   const server = refusing(willing, () => refusal);
   const acts: Act[] = [];
   const reported = new Map<string, number>();
-  const errors: unknown[] = [];
-  unhandled = errors;
+  const errors = world.unhandled;
 
   const start = (name: string): App => {
     const worker: Worker = { name, state: "running" };

@@ -1,5 +1,15 @@
-import type { Plan, Visit } from "./plan.ts";
-import { run } from "./run.ts";
+/** What a simulation plays, whatever it is about: see `main.ts`. */
+export interface Simulation<Plan extends { readonly seed: number }> {
+  planOf(seed: number): Plan;
+  run(plan: Plan): Promise<Result>;
+  /** The plans with one part less. */
+  smallerThan(plan: Plan): Iterable<Plan>;
+}
+
+export interface Result {
+  readonly violations: readonly string[];
+  readonly log: readonly string[];
+}
 
 /** The name of the law at the beginning of a violation. */
 const lawOf = (violation: string): string => violation.slice(0, violation.indexOf(":"));
@@ -8,10 +18,13 @@ const lawOf = (violation: string): string => violation.slice(0, violation.indexO
 const SEEDS = 12;
 
 /**
- * Returns a plan with fewer visits, fewer steps and fewer faults that breaks the same law. A smaller plan
- * has other orders of events, so that several seeds are tried for each.
+ * Returns a plan with fewer steps and fewer faults that breaks the same law. A smaller plan has other
+ * orders of events, so that several seeds are tried for each.
  */
-export async function shrink(plan: Plan): Promise<Plan> {
+export async function shrink<Plan extends { readonly seed: number }>(
+  plan: Plan,
+  { run, smallerThan }: Pick<Simulation<Plan>, "run" | "smallerThan">,
+): Promise<Plan> {
   const [first = ""] = (await run(plan)).violations;
   const law = lawOf(first);
   const failing = async (smaller: Plan): Promise<Plan | undefined> => {
@@ -34,21 +47,4 @@ export async function shrink(plan: Plan): Promise<Plan> {
     }
   }
   return smallest;
-}
-
-function* smallerThan(plan: Plan): Generator<Plan> {
-  const { visits, faults, workers } = plan;
-  const withVisits = (next: readonly Visit[]): Plan => ({
-    ...plan,
-    visits: next.map((visit) => ({ ...visit, after: Math.min(visit.after, next.indexOf(visit)) })),
-  });
-  for (const visit of visits) yield withVisits(visits.filter((it) => it !== visit));
-  for (const fault of faults) yield { ...plan, faults: faults.filter((it) => it !== fault) };
-  if (workers > 1) yield { ...plan, workers: 1 };
-  for (const visit of visits) {
-    for (const op of visit.ops) {
-      const ops = visit.ops.filter((it) => it !== op);
-      yield withVisits(visits.map((it) => (it === visit ? { ...visit, ops } : it)));
-    }
-  }
 }

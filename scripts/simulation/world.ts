@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import promises from "node:timers/promises";
 
@@ -47,6 +48,8 @@ export class World {
   static current: World;
   readonly random: () => number;
   readonly log: string[] = [];
+  /** Errors that nobody has handled: each would end a real process. */
+  readonly unhandled: unknown[] = [];
   /** Whether a command is being applied whose connection was cut before. */
   isLate = false;
   /** The longest that something may take although nothing stands in its way, in milliseconds. */
@@ -78,6 +81,15 @@ export class World {
     return choices[Math.floor(this.random() * choices.length)] as T;
   }
 
+  bytes(size: number): Buffer {
+    return Buffer.from(Array.from({ length: size }, () => Math.floor(this.random() * 256)));
+  }
+
+  /** Writes a line into the log that is no event. */
+  note(text: string): void {
+    this.log.push(`${this.sinceBegan} ${text}`);
+  }
+
   /** Runs `fn` as a part of this process. */
   in<T>(worker: Worker, fn: () => T): T {
     return this.#worker.run(worker, fn);
@@ -92,10 +104,15 @@ export class World {
   }
 
   addTimer(fn: () => void, ms = 1, every?: number): Timer {
-    const delay = Math.max(1, ms > 2 ** 31 ? 1 : ms);
+    const delay = Math.max(1, ms > 2 ** 31 ? 1 : Math.trunc(ms));
     const timer: Timer = { due: this.now + delay, every, worker: this.worker, fn, isOver: false };
     if (ms !== Infinity) this.#timers.push(timer);
     return timer;
+  }
+
+  /** Calls `fn` after `ms`, whatever the processes do. */
+  at(fn: () => void, ms: number): void {
+    this.#worker.exit(() => this.addTimer(fn, ms));
   }
 
   /** Lets one event happen; returns whether there was one before `horizon`. */
@@ -117,11 +134,15 @@ export class World {
     }
     const next = this.pick(possible);
     this.#happenings = this.#happenings.filter((it) => it !== next);
-    if (next.worker?.state === "crashed") return true;
     this.now += this.chance(0.3) ? 1 : 0;
     this.log.push(`${this.sinceBegan} ${next.text}`);
     next.run();
     return true;
+  }
+
+  /** Whether nothing is under way, so that only a timer can bring something about. */
+  get isIdle(): boolean {
+    return this.#possible().length === 0;
   }
 
   /** Whether an event with this text is about to happen. */
@@ -133,7 +154,7 @@ export class World {
   #possible(): Happening[] {
     const unread = new Set<Worker>();
     return this.#happenings.filter(({ worker, isImmediate }) => {
-      if (worker?.state === "frozen") return false;
+      if (worker?.state === "frozen" || worker?.state === "crashed") return false;
       if (isImmediate && worker && unread.has(worker)) return false;
       if (!isImmediate && worker) unread.add(worker);
       return true;
@@ -152,6 +173,22 @@ export class World {
     else timer.due = this.now + timer.every;
     if (timer.worker) this.in(timer.worker, timer.fn);
     else timer.fn();
+  }
+
+  /** Runs the immediates that a process has now, or all processes. */
+  turn(worker?: Worker): void {
+    const isDue = (it: Happening) => it.isImmediate && (!worker || it.worker === worker);
+    const immediates = this.#happenings.filter(isDue);
+    this.#happenings = this.#happenings.filter((it) => !isDue(it));
+    for (const it of immediates) it.run();
+  }
+
+  /** Turns the event loops of all processes, so that nothing of this run is left in their modules. */
+  async drain(): Promise<void> {
+    for (let turn = 0; turn < 20; turn++) {
+      await settled();
+      this.turn();
+    }
   }
 
   /** Lets `ms` milliseconds pass in which nothing happens, as when every process stands still. */
@@ -199,8 +236,15 @@ export function takeOver(): void {
     setTimeout: wait,
     setImmediate: (value?: unknown) => new Promise((resolve) => immediate(() => resolve(value))),
   });
+  Object.assign(crypto, {
+    randomBytes: (size: number) => World.current.bytes(size),
+    randomUUID: () => World.current.bytes(16).toString("hex"),
+  });
   syncBuiltinESMExports();
   Date.now = () => World.current.now;
   performance.now = () => World.current.sinceBegan;
   Math.random = () => World.current.random();
+  for (const name of ["unhandledRejection", "uncaughtException"]) {
+    process.on(name, (error) => World.current.unhandled.push(error));
+  }
 }

@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { MUTANTS as LIVE_MUTANTS } from "../simulation/live/mutants.ts";
 import { MUTANTS } from "../simulation/mutants.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -19,12 +20,33 @@ test("S1, S3, S4, S10, S17, S19, F1: hold in a simulated world, whatever comes f
   expect(printed).toMatch(/no law broken$/);
 });
 
-test.each(MUTANTS)("the mutant “$name” is still one place of $file", ({ file, from }) => {
-  expect(readFileSync(join(root, file), "utf8").split(from)).toHaveLength(2);
+test("B1, B2, B3, B4, C1, C2, C3, C8: hold for pages in a simulated world, whatever comes first", () => {
+  const from = String(randomInt(1, 2 ** 31));
+  const printed = simulate("--live", "--from", from, "--count", process.env.LONG ? "500" : "20");
+  expect(printed).toMatch(/no law broken$/);
 });
+
+test.each([...MUTANTS, ...LIVE_MUTANTS])(
+  "the mutant “$name” is still one place of $file",
+  ({ file, from }) => {
+    expect(readFileSync(join(root, file), "utf8").split(from)).toHaveLength(2);
+  },
+);
 
 test("the simulation finds a commit that is applied twice, and shrinks its plan", () => {
   const mutant = "a commit that is sent again is applied again";
   const printed = simulate("--from", "49", "--count", "200", "--mutant", mutant, "--quiet");
   expect(printed).toMatch(/^seed \d+, after \d+ runs: S1: an update was applied twice/);
+});
+
+test("the simulation finds a page that is not sent what it missed", () => {
+  const mutant = "a page that comes back is sent what the process has, and not what it missed";
+  const printed = simulate("--live", "--count", "50", "--mutant", mutant, "--quiet");
+  expect(printed).toMatch(/^seed \d+, after \d+ runs: B1: page \d of \w+ (?:never )?shows/);
+});
+
+test("the same seed gives the same events", () => {
+  const printed = simulate("--live", "--from", "3", "--count", "5");
+  expect(printed).toMatch(/^5 runs from seed 3, \d+ events, no law broken$/);
+  expect(simulate("--live", "--from", "3", "--count", "5")).toBe(printed);
 });

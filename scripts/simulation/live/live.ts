@@ -1,0 +1,3 @@
+// The simulation of live connections: pages, channels, clients and pub/sub, in several processes.
+export { planOf, smallerThan } from "./plan.ts";
+export { run } from "./run.ts";
