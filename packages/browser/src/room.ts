@@ -130,6 +130,8 @@ export class LocalRoom {
   #place: string | undefined;
   #wasJoined = false;
   #retries = 0;
+  /** Stops what waits to join again. */
+  #stopRetry: (() => void) | undefined;
   #settle!: (error?: LineError) => void;
 
   constructor(key: string, join: object, host: RoomHost) {
@@ -182,6 +184,8 @@ export class LocalRoom {
   /** The line is open. */
   join(): void {
     if (this.state === "left") return;
+    // Of two joins under way the second would bring once more what comes after the first.
+    this.#stopRetry?.();
     this.state = "joining";
     this.#send({ t: "join", ...this.#join, s: this.#cursor });
   }
@@ -255,7 +259,8 @@ export class LocalRoom {
     this.state = "joining";
     this.#retries += 1;
     const most = Math.min(30_000, 1_000 * 2 ** this.#retries);
-    this.#host.after(
+    this.#stopRetry?.();
+    this.#stopRetry = this.#host.after(
       250 + this.#host.random() * most,
       () => this.state === "joining" && this.join(),
     );

@@ -52,6 +52,24 @@ test("B1: a channel that retains nothing reports that what went by is missing", 
   expect(gaps).toEqual([{ reason: "reconnect" }]);
 });
 
+test.each(["the connection is lost", "it is refused again"])(
+  "B1: a page that waits to join again asks once, also if %s meanwhile",
+  async (what) => {
+    const { it } = joined();
+    it.receive({ t: "event", k: "room.a", e: "said", d: 1, c: "e.1" });
+    it.receive({ t: "left", k: "room.a", code: "ERR_UNAVAILABLE" });
+    if (what === "it is refused again") {
+      it.receive({ t: "left", k: "room.a", code: "ERR_UNAVAILABLE" });
+    } else {
+      it.close(4403);
+      it.open();
+    }
+    await it.pass(5_000);
+    // The second would bring all once more that comes after the first.
+    expect(it.socket.sent.filter(({ t, s }) => t === "join" && s === "e.1")).toHaveLength(1);
+  },
+);
+
 test("a handler that throws is reported and keeps nobody from the next event", async () => {
   const { it, room } = joined();
   const seen: unknown[] = [];
