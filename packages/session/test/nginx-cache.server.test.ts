@@ -1,33 +1,33 @@
-import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSessions, headerTracker, memoryStore } from "@lanai/session";
 import Koa from "koa";
 import { expect, test } from "vitest";
-import { programPath } from "../../../scripts/servers.js";
-import { until } from "../../../scripts/testing/until.ts";
+import {
+  onFreePort,
+  ServerProcess,
+  temporaryFolder,
+} from "../../../scripts/services/server-process.ts";
 import { serve } from "./http.ts";
 
 /** nginx with a cache for all that the app allows to be cached, in front of `upstream`. */
-async function startNginx(upstream: string) {
-  const folder = await mkdtemp(join(tmpdir(), "lanai-nginx-"));
-  const probe = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => probe.once("listening", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
+const startNginx = (upstream: string) => onFreePort((port) => startAt(port, upstream));
+
+async function startAt(port: number, upstream: string) {
+  const folder = temporaryFolder("nginx");
+  const file = join(folder.path, "nginx.conf");
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-    .map((name) => `${name}_temp_path ${folder}/${name};`)
+    .map((name) => `${name}_temp_path ${folder.path}/${name};`)
     .join(" ");
-  await writeFile(
-    join(folder, "nginx.conf"),
+  writeFileSync(
+    file,
     // Started by root it would give its workers to a user who can't write here.
-    `${process.getuid?.() === 0 ? "user root;" : ""} daemon off; pid ${folder}/pid; error_log ${folder}/error.log;
+    `${process.getuid?.() === 0 ? "user root;" : ""} daemon off; worker_processes 1;
+     pid ${folder.path}/pid; error_log stderr notice;
      events {}
      http {
        access_log off; ${temporary}
-       proxy_cache_path ${folder}/cache keys_zone=pages:1m;
+       proxy_cache_path ${folder.path}/cache keys_zone=pages:1m;
        server {
          listen 127.0.0.1:${port};
          location / {
@@ -38,25 +38,21 @@ async function startNginx(upstream: string) {
        }
      }`,
   );
-  const nginx = spawn(programPath("nginx"), ["-c", join(folder, "nginx.conf"), "-p", folder], {
-    stdio: "ignore",
+  const server = new ServerProcess({
+    ...{ program: "nginx", folder: folder.path, ready: /start worker process \d+/ },
+    args: ["-p", folder.path, "-c", file, "-e", "stderr"],
   });
-  const url = `http://127.0.0.1:${port}`;
-  await until(() =>
-    fetch(`${url}/public`).then(
-      ({ ok }) => ok,
-      () => false,
-    ),
-  );
-  return {
-    url,
-    async [Symbol.asyncDispose]() {
-      const gone = new Promise((resolve) => nginx.once("exit", resolve));
-      nginx.kill("SIGTERM");
-      await gone;
-      await rm(folder, { recursive: true });
-    },
+  const stop = async (): Promise<void> => {
+    await server.kill();
+    folder.remove();
   };
+  try {
+    await server.start();
+  } catch (error) {
+    folder.remove();
+    throw error;
+  }
+  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: stop };
 }
 
 /** By what an app may allow a cache to keep a response. */
