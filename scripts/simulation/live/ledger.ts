@@ -151,8 +151,11 @@ export class Ledger {
   handledCall(app: string, text: string, id: string): void {
     if (this.handled.includes(text)) this.violated("B2", `the call "${text}" is handled again`);
     this.handled.push(text);
-    const { session } = this.attached.find((it) => it.listener.id === id)?.listener ?? {};
-    if (session !== undefined && this.endedSessions.get(session)?.apps.has(app)) {
+    const { session, endReason } =
+      this.attached.find((it) => it.listener.id === id)?.listener ?? {};
+    // A page that had left before is as a client that has gone: what it sent is carried out.
+    if (session === undefined || endReason === "left") return;
+    if (this.endedSessions.get(session)?.apps.has(app)) {
       this.violated("C2", `"${text}" is handled for a session that ${app} knows to have ended`);
     }
   }

@@ -48,18 +48,6 @@ export const MUTANTS: readonly Mutant[] = [
     to: "...this.#join });",
   },
   {
-    name: "a page that waits to join again may join twice",
-    file: `${browser}/room.ts`,
-    from: "this.#stopRetry?.();\n    this.state",
-    to: "this.state",
-  },
-  {
-    name: "a process that is behind takes a page back to where it is itself",
-    file: `${channels}/room/seat.ts`,
-    from: "return since === undefined || log.hasReached(since) ? log.cursor : since;",
-    to: "return log.cursor;",
-  },
-  {
     name: "a page whose connection is silent waits for ever",
     file: `${browser}/connect.ts`,
     from: 'if (send({ t: "ping" })) expect(patience);',
