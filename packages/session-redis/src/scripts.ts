@@ -110,13 +110,18 @@ end
 
 /** Reads what a record holds as JSON, and its state. What is damaged is as if it weren't there. */
 const READ = `
+-- JSON as Redis reads it has numbers that it can't write again.
+local function isFinite(item)
+  return type(item) == 'number' and item == item and math.abs(item) < math.huge
+end
+
 -- The texts of a list, and the number that it may begin with.
 local function decoded(json)
   local isJson, list = pcall(cjson.decode, json or '[]')
   local texts, number = {}, 0
   for n, item in ipairs(isJson and type(list) == 'table' and list or {}) do
     if type(item) == 'string' then texts[#texts + 1] = item
-    elseif n == 1 and type(item) == 'number' then number = item end
+    elseif n == 1 and isFinite(item) then number = item end
   end
   return texts, number
 end
@@ -132,7 +137,7 @@ end
 local function isDamaged(owned)
   if not owned then return false end
   local isJson, list = pcall(cjson.decode, owned)
-  if not isJson or type(list) ~= 'table' or type(list[1]) ~= 'number' then return true end
+  if not isJson or type(list) ~= 'table' or not isFinite(list[1]) then return true end
   for n = 2, #list do
     if type(list[n]) ~= 'string' then return true end
   end
