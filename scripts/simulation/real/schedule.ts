@@ -158,7 +158,9 @@ function callsOf({ tag, keys, owners }: Names, random: Random): () => Call {
   const methods: readonly Call["method"][] = mayCollide ? OTHERS : [...OTHERS, ...ENDS];
   const known = () => pick(keys.slice(0, Math.max(1, used)));
   const fresh = (): string | undefined =>
-    mayCollide && random(3) === 0 ? known() : (keys[used++] ?? (mayCollide ? known() : undefined));
+    mayCollide && used > 0 && random(3) === 0
+      ? known()
+      : (keys[used++] ?? (mayCollide ? known() : undefined));
   const operation = () => `${tag}o${operations++}`;
   const entries = () => new Map([[pick(["x", "y"]), String(random(3))]]);
   const someOwners = () => new Set(random(2) === 0 ? [pick(owners)] : []);
