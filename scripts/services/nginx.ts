@@ -19,16 +19,25 @@ export interface Nginx extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export const startNginx = (ports: readonly number[]): Promise<Nginx> =>
-  onFreePort((port) => start(port, ports));
+interface NginxOptions {
+  /** Whether it keeps the responses that it may; `X-Cache` says what it did. Default: `false`. */
+  readonly caches?: boolean;
+}
 
-const start = async (port: number, first: readonly number[]): Promise<Nginx> => {
+export const startNginx = (ports: readonly number[], options: NginxOptions = {}): Promise<Nginx> =>
+  onFreePort((port) => start(port, ports, options));
+
+const start = async (
+  port: number,
+  first: readonly number[],
+  { caches = false }: NginxOptions,
+): Promise<Nginx> => {
   const folder = temporaryFolder("nginx");
   const file = join(folder.path, "nginx.conf");
   const url = `http://127.0.0.1:${port}`;
   let generation = 0;
   const write = (ports: readonly number[]) =>
-    writeFileSync(file, config({ folder: folder.path, port, ports, generation }));
+    writeFileSync(file, config({ folder: folder.path, port, ports, generation, caches }));
   mkdirSync(join(folder.path, "temp"));
   write(first);
   const args = ["-p", folder.path, "-c", file, "-e", "stderr"];
@@ -73,9 +82,10 @@ interface Settings {
   readonly port: number;
   readonly ports: readonly number[];
   readonly generation: number;
+  readonly caches: boolean;
 }
 
-const config = ({ folder, port, ports, generation }: Settings): string => `
+const config = ({ folder, port, ports, generation, caches }: Settings): string => `
 ${process.getuid?.() === 0 ? "user root;" : ""}
 daemon off;
 worker_processes 1;
@@ -89,6 +99,7 @@ http {
   fastcgi_temp_path ${folder}/temp/fastcgi;
   uwsgi_temp_path ${folder}/temp/uwsgi;
   scgi_temp_path ${folder}/temp/scgi;
+  ${caches ? `proxy_cache_path ${folder}/cache keys_zone=pages:1m;` : ""}
   upstream app {
     ${ports.map((it) => `server 127.0.0.1:${it};`).join(" ")}
     keepalive 16;
@@ -98,6 +109,7 @@ http {
     listen 127.0.0.1:${port};
     location = /generation { return 200 "${generation}"; }
     location / {
+      ${caches ? "proxy_cache pages; add_header X-Cache $upstream_cache_status always;" : ""}
       proxy_pass http://app;
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;

@@ -1,59 +1,8 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { createSessions, headerTracker, memoryStore } from "@lanai/session";
 import Koa from "koa";
 import { expect, test } from "vitest";
-import {
-  onFreePort,
-  ServerProcess,
-  temporaryFolder,
-} from "../../../scripts/services/server-process.ts";
+import { startNginx } from "../../../scripts/services/nginx.ts";
 import { serve } from "./http.ts";
-
-/** nginx with a cache for all that the app allows to be cached, in front of `upstream`. */
-const startNginx = (upstream: string) => onFreePort((port) => startAt(port, upstream));
-
-async function startAt(port: number, upstream: string) {
-  const folder = temporaryFolder("nginx");
-  const file = join(folder.path, "nginx.conf");
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-    .map((name) => `${name}_temp_path ${folder.path}/${name};`)
-    .join(" ");
-  writeFileSync(
-    file,
-    // Started by root it would give its workers to a user who can't write here.
-    `${process.getuid?.() === 0 ? "user root;" : ""} daemon off; worker_processes 1;
-     pid ${folder.path}/pid; error_log stderr notice;
-     events {}
-     http {
-       access_log off; ${temporary}
-       proxy_cache_path ${folder.path}/cache keys_zone=pages:1m;
-       server {
-         listen 127.0.0.1:${port};
-         location / {
-           proxy_pass ${upstream};
-           proxy_cache pages;
-           add_header X-Cache $upstream_cache_status always;
-         }
-       }
-     }`,
-  );
-  const server = new ServerProcess({
-    ...{ program: "nginx", folder: folder.path, ready: /start worker process \d+/ },
-    args: ["-p", folder.path, "-c", file, "-e", "stderr"],
-  });
-  const stop = async (): Promise<void> => {
-    await server.kill();
-    folder.remove();
-  };
-  try {
-    await server.start();
-  } catch (error) {
-    folder.remove();
-    throw error;
-  }
-  return { url: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: stop };
-}
 
 /** By what an app may allow a cache to keep a response. */
 const ALLOWED: Readonly<Record<string, string>> = {
@@ -73,7 +22,7 @@ test("S20: a caching nginx hands no visitor's Session-ID to the next", async () 
     ctx.body = "page";
   });
   await using served = await serve(app);
-  await using nginx = await startNginx(served.url);
+  await using nginx = await startNginx([Number(new URL(served.url).port)], { caches: true });
   for (const header of Object.keys(ALLOWED)) {
     const visit = (kind: string) => fetch(`${nginx.url}/${kind}/${header}`);
     // The cache works: what sends no id is kept.

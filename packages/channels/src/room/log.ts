@@ -83,8 +83,9 @@ export class Log {
   /** Whether the log goes on from just this place: it isn't behind it, and has no other message there. */
   knows(cursor: string): boolean {
     const place = this.#find(cursor)?.place;
-    if (place === undefined || place === cursor) return place !== undefined;
-    // Of one place in two states of a stream that was restored from before it.
+    if (place === undefined) return false;
+    if (place === cursor) return true;
+    // The same position with another text: the stream was restored from before it.
     return compareCursors(place, cursor) !== 0 && this.hasReached(cursor);
   }
 
