@@ -90,7 +90,7 @@ export async function carryOut(
     }
     case "pause": {
       await new Promise<void>((resolve) => {
-        world.post(`${name} goes on`, resolve, act.worker);
+        world.post(`${name} goes on`, resolve, { worker: act.worker });
       });
       return;
     }

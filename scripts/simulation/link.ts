@@ -8,7 +8,7 @@ export type OnCut =
   | "reject";
 
 /** What a link needs of the world that it is in. */
-export type Surroundings = Pick<World, "post" | "chance" | "log" | "sinceBegan" | "isLate">;
+export type Surroundings = Pick<World, "post" | "pick" | "log" | "sinceBegan" | "isLate">;
 
 interface Command {
   readonly name: string;
@@ -34,6 +34,7 @@ export class Link {
   readonly #world: Surroundings;
   readonly #worker: Worker;
   readonly #onCut: OnCut;
+  readonly #ways = { there: {}, back: {} };
   #connection = 0;
   #unanswered: Command[] = [];
 
@@ -68,11 +69,13 @@ export class Link {
 
   #deliver(command: Command): void {
     const { connection } = command;
-    this.#world.post(`${this.#worker.name}: the server is at ${command.name}`, () => {
+    const arrive = (): void => {
       if (connection !== this.#connection) return;
       const next = this.#first(command, (it) => !it.outcome);
       if (next) this.#apply(next);
-    });
+    };
+    const way = this.#wayOf("there");
+    this.#world.post(`${this.#worker.name}: the server is at ${command.name}`, arrive, { way });
   }
 
   #apply(command: Command): void {
@@ -85,8 +88,13 @@ export class Link {
         this.#unanswered = this.#unanswered.filter((it) => it !== first);
         first.outcome();
       },
-      this.#worker,
+      { worker: this.#worker, way: this.#wayOf("back") },
     );
+  }
+
+  /** A pool has a connection for each command. */
+  #wayOf(direction: "there" | "back"): object | undefined {
+    return this.#onCut === "resend" ? this.#ways[direction] : undefined;
   }
 
   /** Whose turn it is when something happens to a command: on one connection that of the first in order. */
@@ -123,7 +131,7 @@ export class Link {
   #applyLate(cut: readonly Command[]): void {
     const received: Command[] = [];
     for (const command of cut.filter((it) => !it.outcome)) {
-      if (this.#world.chance(0.5)) received.push(command);
+      if (this.#world.pick([true, false])) received.push(command);
       else if (this.#onCut === "resend") break;
     }
     const late = [...received];

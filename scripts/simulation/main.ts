@@ -1,17 +1,20 @@
 // One process of `npm run simulate`: plays seeds, and prints the first plan that breaks a law, shrunk.
+// With `--deviations` it plays small plans in every order with at most so many of them.
 import { parseArgs } from "node:util";
+import { explore } from "./explore.ts";
 import { MUTANTS as LIVE_MUTANTS } from "./live/mutants.ts";
 import { separateProcesses } from "./live/slots.ts";
 import { MUTANTS } from "./mutants.ts";
 import { plant } from "./plant.ts";
 import { type Result, type Simulation, shrink } from "./shrink.ts";
-import { takeOver } from "./world.ts";
+import { outside, takeOver } from "./world.ts";
 
 const { values } = parseArgs({
   options: {
     live: { type: "boolean", default: false },
     from: { type: "string", default: "1" },
     count: { type: "string", default: "1" },
+    deviations: { type: "string" },
     mutant: { type: "string" },
     quiet: { type: "boolean", default: false },
   },
@@ -43,7 +46,7 @@ async function play<Plan extends AnyPlan>(simulation: Simulation<Plan>): Promise
   let events = 0;
   for (let seed = from; seed < from + Number(values.count); seed++) {
     const plan = simulation.planOf(seed);
-    const result = await simulation.run(plan);
+    const result = await outside(simulation.run, plan);
     events += result.log.length;
     if (result.violations.length === 0) continue;
     console.log(`seed ${seed}, after ${seed - from + 1} runs: ${result.violations[0]}`);
@@ -55,8 +58,35 @@ async function play<Plan extends AnyPlan>(simulation: Simulation<Plan>): Promise
   console.log(`${values.count} runs from seed ${from}, ${events} events, no law broken`);
   return 0;
 }
+async function playEveryOrder<Plan extends AnyPlan>(
+  { run, scopes }: Simulation<Plan>,
+  deviations: number,
+): Promise<number> {
+  let runs = 0;
+  for (const { name, plan } of scopes) {
+    const explored = await explore((decisions) => run(plan, decisions), deviations);
+    runs += explored.runs;
+    const { broken } = explored;
+    if (broken) {
+      console.log(`${name}, after ${explored.runs} runs: ${broken.violations[0]}`);
+      if (!values.quiet) print(plan, broken);
+      return 1;
+    }
+  }
+  console.log(
+    `${scopes.length} plans in every order with ${deviations} deviations at most, ${runs} runs, no law broken`,
+  );
+  return 0;
+}
+
+async function start<Plan extends AnyPlan>(simulation: Simulation<Plan>): Promise<number> {
+  const { deviations } = values;
+  return deviations === undefined
+    ? play(simulation)
+    : playEveryOrder(simulation, Number(deviations));
+}
 process.exit(
   values.live
-    ? await play(await import("./live/live.ts"))
-    : await play(await import("./sessions.ts")),
+    ? await start(await import("./live/live.ts"))
+    : await start(await import("./sessions.ts")),
 );

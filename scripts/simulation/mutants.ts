@@ -72,6 +72,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: "if (store === undefined) void endNow(",
   },
   {
+    name: "what a store does after its deadline is undone by nobody",
+    file: "packages/session/src/manager/call-store.ts",
+    from: "if (onLate) answer.then(onLate, () => {});",
+    to: "",
+  },
+  {
     name: "an end is not reported",
     file: "packages/session/src/manager/ends.ts",
     from: 'call.isReported = true;\n    await this.report(ended, "destroyed");',

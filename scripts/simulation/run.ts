@@ -10,7 +10,7 @@ import { type Refusal, refusing } from "./refusals.ts";
 import { type RequestInProgress, send } from "./requests.ts";
 import type { Result } from "./shrink.ts";
 import { watchedStore } from "./watched-store.ts";
-import { type Worker, World } from "./world.ts";
+import { type Decisions, settled, type Worker, World } from "./world.ts";
 
 /** For how long a run goes on after its last visit, in milliseconds. */
 const QUIET = 120_000;
@@ -34,15 +34,17 @@ interface App {
   readonly callback: ReturnType<Koa["callback"]>;
 }
 
+const digitOf = (number: number) => DIGITS[Math.floor(number * DIGITS.length)];
+
 /** Ids of the world's own random numbers, so that the same seed gives the same run. */
 const seededIds = (world: World): IdGenerator => ({
-  generate: () => Array.from({ length: 43 }, () => world.pick(DIGITS)).join(""),
+  generate: () => Array.from({ length: 43 }, () => digitOf(world.random())).join(""),
   isValid: (id) => /^[\w-]{43}$/.test(id),
 });
 
 /** Plays one plan from its first event to the quiet after its last, and checks what it has shown. */
-export async function run(plan: Plan): Promise<Result> {
-  const world = new World(plan.seed);
+export async function run(plan: Plan, decisions?: Decisions): Promise<Result> {
+  const world = new World(plan.seed, decisions);
   if (plan.faults.includes("slow")) world.mostDelay = Infinity;
   const { server: willing, live, late, creations } = watchedStore(world, plan.onCut);
   let refusal: Refusal | undefined;
@@ -153,11 +155,11 @@ export async function run(plan: Plan): Promise<Result> {
     if (kind === "leave" && inProgress.size > 0) world.pick([...inProgress]).leave();
     if (kind === "freeze" && worker.state === "running") {
       worker.state = "frozen";
-
+      world.note(`${worker.name} stands still`);
       const thaw = (): void => {
         // Meanwhile the server goes on: what was sent to it has an answer.
         if (world.expects("the server is")) {
-          world.post(`${worker.name} stands still`, thaw);
+          world.at(thaw, 1);
         } else {
           world.pass(5_000);
           if (worker.state === "frozen") worker.state = "running";
@@ -176,15 +178,18 @@ export async function run(plan: Plan): Promise<Result> {
   const waiting = [...plan.visits];
   let begun = 0;
   for (let steps = 0; steps < MOST_STEPS; steps++) {
+    await settled();
     const next = waiting[0];
-    const canBegin = next !== undefined && next.after <= begun;
-    if (canBegin && world.chance(0.25) && apps.some((it) => it.worker.state === "running")) {
+    const canBegin =
+      next !== undefined && next.after <= begun && apps.some((it) => it.worker.state === "running");
+    if (canBegin && world.chance(world.isIdle ? 0.6 : 0.25)) {
       waiting.shift();
       begun += 1;
       world.log.push(`${world.sinceBegan} ${next.person} sends visit ${next.id}`);
       begin(next);
     }
-    if (plan.faults.length > 0 && waiting.length > 0 && world.chance(0.03)) fault();
+    const mayFail = waiting.length > 0 || inProgress.size > 0;
+    if (plan.faults.length > 0 && mayFail && world.chance(0.03)) fault();
     const happened = await world.step(world.now + 3_000);
     if (!happened && waiting.length === 0) break;
   }

@@ -1,7 +1,12 @@
+import type { Scope } from "./explore.ts";
+import type { Decisions } from "./world.ts";
+
 /** What a simulation plays, whatever it is about: see `main.ts`. */
 export interface Simulation<Plan extends { readonly seed: number }> {
   planOf(seed: number): Plan;
-  run(plan: Plan): Promise<Result>;
+  run(plan: Plan, decisions?: Decisions): Promise<Result>;
+  /** Small plans, which are played in every order. */
+  readonly scopes: readonly Scope<Plan>[];
   /** The plans with one part less. */
   smallerThan(plan: Plan): Iterable<Plan>;
 }

@@ -17,6 +17,8 @@ import type { World } from "./world.ts";
  */
 export function watchedStore(world: Pick<World, "now" | "isLate">, onCut: OnCut) {
   const store = memoryStore({ clock: () => world.now });
+  // Its sweeper is no event: what has expired is gone whether it was swept or not.
+  store.close();
   const keys = new Set<string>();
   const late = new Set<string>();
   const creations = new Map<string, number>();

@@ -3,9 +3,10 @@ import crypto from "node:crypto";
 import { syncBuiltinESMExports } from "node:module";
 import promises from "node:timers/promises";
 
-/** The real one, which lets every promise reaction of the last event run. */
 const realImmediate = globalThis.setImmediate;
-const settled = (): Promise<void> => new Promise((resolve) => realImmediate(resolve));
+
+/** Resolves when every promise reaction of the last event has run. */
+export const settled = (): Promise<void> => new Promise((resolve) => realImmediate(resolve));
 
 /** A process of the app. Its events wait while it stands still, and are dropped when it has crashed. */
 export interface Worker {
@@ -13,12 +14,18 @@ export interface Worker {
   state: "running" | "frozen" | "crashed";
 }
 
-interface Happening {
+interface Happening extends EventOptions {
   readonly text: string;
-  readonly worker: Worker | undefined;
-  /** An immediate of Node runs after what the process has received. */
-  readonly isImmediate: boolean;
   run(): void;
+}
+
+interface EventOptions {
+  /** The process in which it happens. */
+  readonly worker?: Worker | undefined;
+  /** What it comes by, such as one direction of a connection. Default: nothing that others come by. */
+  readonly way?: object | undefined;
+  /** An immediate of Node runs after what the process has received. */
+  readonly isImmediate?: boolean;
 }
 
 interface Timer {
@@ -28,6 +35,13 @@ interface Timer {
   readonly fn: () => void;
   isOver: boolean;
 }
+
+/** Calls a function outside of every context: what earlier runs have left there makes each later one slower. */
+export const outside: <Given extends unknown[], T>(fn: (...args: Given) => T, ...args: Given) => T =
+  AsyncLocalStorage.snapshot();
+
+/** One for all worlds: every one of them makes each context a little slower. */
+const currentWorker = new AsyncLocalStorage<Worker>();
 
 /** A small generator of random numbers from 0 to 1 (mulberry32). */
 export function randomOf(seed: number): () => number {
@@ -40,13 +54,41 @@ export function randomOf(seed: number): () => number {
   };
 }
 
+/** Decides how a run goes on where it could go on in several ways. */
+export interface Decisions {
+  /** Returns one of `count` numbers from 0. None of them is more usual than another. */
+  oneOf(count: number): number;
+  /** Returns which of `count` events comes next. The first of them has waited longest. */
+  next(count: number): number;
+  chance(probability: number): boolean;
+  /** Returns a part of the longest time that something may take, from 0 to 1. */
+  part(): number;
+}
+
+export function randomDecisions(random: () => number): Decisions {
+  const oneOf = (count: number): number => Math.floor(random() * count);
+  return { oneOf, next: oneOf, chance: (probability) => random() < probability, part: random };
+}
+
+const USUAL: Decisions = {
+  oneOf: () => 0,
+  next: () => 0,
+  chance: (probability) => probability > 0.5,
+  part: () => 0.5,
+};
+
+/** How often what comes by one way is held up until nothing else happens. */
+const HELD_UP = 0.02;
+
 /**
- * One run: a clock, every timer, and everything that may happen next. A seeded choice decides which of
- * these events comes first, so that the same seed gives the same order.
+ * One run: a clock, every timer, and everything that may happen next. Which of these events comes first
+ * is decided from outside: by random numbers of a seed, or in every possible way (see `explore.ts`).
  */
 export class World {
   static current: World;
+  /** Random numbers for ids and keys, which decide nothing. */
   readonly random: () => number;
+  #decisions: Decisions;
   readonly log: string[] = [];
   /** Errors that nobody has handled: each would end a real process. */
   readonly unhandled: unknown[] = [];
@@ -56,12 +98,14 @@ export class World {
   mostDelay = 100;
   now = 1_800_000_000_000;
   readonly #began = this.now;
-  readonly #worker = new AsyncLocalStorage<Worker>();
   #happenings: Happening[] = [];
   #timers: Timer[] = [];
+  /** The ways by which nothing comes until nothing else happens. */
+  readonly #heldUp = new Set<object>();
 
-  constructor(seed: number) {
-    this.random = randomOf(seed);
+  constructor(seed: number, decisions: Decisions = randomDecisions(randomOf(seed))) {
+    this.random = randomOf(seed ^ 0x1d5);
+    this.#decisions = decisions;
     World.current = this;
   }
 
@@ -70,15 +114,34 @@ export class World {
   }
 
   get worker(): Worker | undefined {
-    return this.#worker.getStore();
+    return currentWorker.getStore();
+  }
+
+  /** Goes on as usual until the function that it returns is called. */
+  calm(): () => void {
+    const decisions = this.#decisions;
+    this.#decisions = USUAL;
+    return () => {
+      this.#decisions = decisions;
+    };
   }
 
   chance(probability: number): boolean {
-    return this.random() < probability;
+    return this.#decisions.chance(probability);
   }
 
   pick<T>(choices: readonly T[]): T {
-    return choices[Math.floor(this.random() * choices.length)] as T;
+    return choices[this.#decisions.oneOf(choices.length)] as T;
+  }
+
+  /** Picks one; usually the first. */
+  pickUsual<T>(choices: readonly T[]): T {
+    return choices[this.#decisions.next(choices.length)] as T;
+  }
+
+  /** A time from 1 to `most` milliseconds. */
+  time(most: number): number {
+    return 1 + this.#decisions.part() * most;
   }
 
   bytes(size: number): Buffer {
@@ -92,15 +155,13 @@ export class World {
 
   /** Runs `fn` as a part of this process. */
   in<T>(worker: Worker, fn: () => T): T {
-    return this.#worker.run(worker, fn);
+    return currentWorker.run(worker, fn);
   }
 
-  /** Lets an event happen at some time from now on; with `worker`, in that process. */
-  post(text: string, run: () => void, worker?: Worker, isImmediate = false): void {
-    this.#happenings.push({
-      ...{ text, worker, isImmediate },
-      run: worker ? () => this.in(worker, run) : run,
-    });
+  /** Lets an event happen at some time from now on. */
+  post(text: string, run: () => void, options: EventOptions = {}): void {
+    const { worker } = options;
+    this.#happenings.push({ ...options, text, run: worker ? () => this.in(worker, run) : run });
   }
 
   addTimer(fn: () => void, ms = 1, every?: number): Timer {
@@ -112,7 +173,7 @@ export class World {
 
   /** Calls `fn` after `ms`, whatever the processes do. */
   at(fn: () => void, ms: number): void {
-    this.#worker.exit(() => this.addTimer(fn, ms));
+    currentWorker.exit(() => this.addTimer(fn, ms));
   }
 
   /** Lets one event happen; returns whether there was one before `horizon`. */
@@ -132,12 +193,30 @@ export class World {
         return true;
       }
     }
-    const next = this.pick(possible);
+    const next = this.#choose(possible);
     this.#happenings = this.#happenings.filter((it) => it !== next);
-    this.now += this.chance(0.3) ? 1 : 0;
+    this.now += this.random() < 0.3 ? 1 : 0;
     this.log.push(`${this.sinceBegan} ${next.text}`);
     next.run();
     return true;
+  }
+
+  /** Decides which event comes next. */
+  #choose(possible: readonly Happening[]): Happening {
+    let free = this.#notHeldUp(possible);
+    const [first] = free;
+    if (free.length > 1 && first && this.chance(HELD_UP)) {
+      this.#heldUp.add(wayOf(first));
+      free = this.#notHeldUp(possible);
+    }
+    return free[this.#decisions.next(free.length)] as Happening;
+  }
+
+  #notHeldUp(possible: readonly Happening[]): readonly Happening[] {
+    const free = possible.filter((it) => !this.#heldUp.has(wayOf(it)));
+    if (free.length > 0) return free;
+    this.#heldUp.clear();
+    return possible;
   }
 
   /** Whether nothing is under way, so that only a timer can bring something about. */
@@ -197,6 +276,8 @@ export class World {
   }
 }
 
+const wayOf = (it: Happening): object => it.way ?? it;
+
 /** Lets every timer, clock and random number of this program be the current world's. */
 export function takeOver(): void {
   const timerOf = (timer: Timer) => ({
@@ -217,7 +298,7 @@ export function takeOver(): void {
     const timer = { isOver: false };
     const world = World.current;
     const run = () => void (timer.isOver || fn(...args));
-    world.post("the event loop turns", run, world.worker, true);
+    world.post("the event loop turns", run, { worker: world.worker, isImmediate: true });
     return { timer, unref() {}, ref() {} };
   };
   Object.assign(globalThis, {

@@ -68,6 +68,8 @@ export class BrokerSession {
   readonly #server;
   readonly #push: Push;
   readonly #topics = new Map<number, Promise<Subscription>>();
+  /** What is retained and waits, while it is stalled. */
+  #stalled: (() => void)[] | undefined;
 
   constructor(server: ReturnType<typeof memoryPubSub>, push: Push) {
     this.#server = server;
@@ -80,7 +82,7 @@ export class BrokerSession {
     let isLive = false;
     const subscribing = this.#server.subscribe(
       subject,
-      (message) => (isLive ? this.#push(topic, message) : void past.push(message)),
+      (message) => (isLive ? this.#deliver(topic, message) : void past.push(message)),
       from,
     );
     // The history was read within the call.
@@ -93,6 +95,22 @@ export class BrokerSession {
     const [first] = past;
     const cursor = first?.id === undefined ? subscription.cursor : before(first.id);
     return { past, cursor, recovered: subscription.recovered };
+  }
+
+  #deliver(topic: number, message: Message): void {
+    const push = () => this.#push(topic, message);
+    if (this.#stalled && message.id !== undefined) this.#stalled.push(push);
+    else push();
+  }
+
+  /** Delivers nothing that is retained until the function that it returns is called. */
+  stall(): () => void {
+    this.#stalled ??= [];
+    return () => {
+      const stalled = this.#stalled ?? [];
+      this.#stalled = undefined;
+      for (const push of stalled) push();
+    };
   }
 
   async unsubscribe(topic: number): Promise<void> {

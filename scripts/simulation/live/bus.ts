@@ -35,7 +35,10 @@ interface Topic {
 const TIMEOUT = 3_000;
 
 export interface LinkedBus extends PubSub, Streams {
-  cut(isUnaware: boolean, ms: number): void;
+  /** Breaks some of its connections. With `isUnaware` the worker notices it only after `ms`. */
+  cut(which: "one" | "all" | "messages", isUnaware: boolean, ms: number): void;
+  /** For `ms` nothing is delivered that is retained. */
+  stall(ms: number): void;
 }
 
 /**
@@ -193,8 +196,11 @@ export function linkedBus(
       messages.close();
       commands.close();
     },
-    cut(isUnaware, ms) {
-      world.pick([messages, commands]).cut(isUnaware, ms);
+    stall: (ms) => messages.stall(ms),
+    cut(which, isUnaware, ms) {
+      const all = [messages, commands];
+      const one = which === "messages" ? messages : world.pick(all);
+      for (const line of which === "all" ? all : [one]) line.cut(isUnaware, ms);
     },
   };
 }

@@ -5,7 +5,9 @@ import type { Plan } from "./plan.ts";
 /** What one page has shown, and what it was told of its calls. */
 export interface Seen {
   readonly page: Page;
-  /** Messages of the room that the bus had taken when the page joined first. */
+  /** How many of the last messages it asks for when it joins first. */
+  readonly replay: number;
+  /** The number of messages of the room that it need not show: those of before it joined first. */
   joinedAt: number | undefined;
   /** The number, in the order of the bus, of the message that was shown last. */
   last: number | undefined;
@@ -31,6 +33,9 @@ export interface Attached {
   /** The name of its page. */
   readonly page: string;
 }
+
+/** Deeds that are faults, at a place of their own in a plan. */
+const FAILURES = new Set(["lose page", "lose messages", "stall"]);
 
 /** Everything that a run shows while it happens. What breaks a promise at once is written down at once. */
 export class Ledger {
@@ -71,12 +76,20 @@ export class Ledger {
     this.violations.push(`${law}: ${what}`);
   }
 
+  /** Whether nothing fails. */
+  get isCalm(): boolean {
+    const { faults, steps } = this.plan;
+    return faults.length === 0 && steps.every(({ deed }) => !FAILURES.has(deed.do));
+  }
+
   hasFault(...faults: Plan["faults"]): boolean {
     return this.plan.faults.some((it) => faults.includes(it));
   }
 
   joined(seen: Seen): void {
-    seen.joinedAt ??= this.stored.length;
+    // Some may have come after the server had counted: only who asks for more than there are gets all.
+    const isGivenAll = this.plan.retained === "all" && seen.replay > this.stored.length;
+    seen.joinedAt ??= isGivenAll ? 0 : this.stored.length;
   }
 
   gap(seen: Seen, reason: string): void {
@@ -178,7 +191,7 @@ export class Ledger {
 
   emptied(of: string, id: string): void {
     this.empties.push({ of, id, after: [...this.attached] });
-    if (this.plan.faults.length > 0) return;
+    if (!this.isCalm) return;
     const isThere = this.attached.some(
       ({ listener: { user, client, endReason } }) =>
         endReason === undefined && (user === of || client === of),

@@ -49,6 +49,7 @@ export const unavailable = (): PubSubError =>
 export class BusLine {
   readonly #options: LineOptions;
   #wire: Wire<Frame> | undefined;
+  #session: BrokerSession | undefined;
   #unanswered = new Map<number, Command>();
   #last = 0;
   #isClosed = false;
@@ -77,6 +78,7 @@ export class BusLine {
     ]);
     const session = broker.accept((topic, message) => wire.send(0, { topic, message }));
     this.#wire = wire;
+    this.#session = session;
   }
 
   async #apply(
@@ -114,16 +116,13 @@ export class BusLine {
     }
     onLost();
     if (this.#isClosed) return;
-    setTimeout(
-      () => {
-        wire.drop(1);
-        wire.tell(1);
-        this.#connect();
-        for (const [id, { apply }] of this.#unanswered) this.#wire?.send(1, { id, apply });
-        this.#options.onOpen();
-      },
-      1 + world.random() * MOST_WAIT,
-    );
+    setTimeout(() => {
+      wire.drop(1);
+      wire.tell(1);
+      this.#connect();
+      for (const [id, { apply }] of this.#unanswered) this.#wire?.send(1, { id, apply });
+      this.#options.onOpen();
+    }, world.time(MOST_WAIT));
   }
 
   /** Sends a command; rejects with `ERR_PUBSUB_UNAVAILABLE` if there is no answer in time. */
@@ -155,6 +154,12 @@ export class BusLine {
     if (!wire?.isWhole) return;
     wire.cut(isUnaware ? [0] : []);
     if (isUnaware) this.#options.world.at(() => wire.tell(0), ms);
+  }
+
+  /** For `ms` nothing is delivered that the bus retains. */
+  stall(ms: number): void {
+    const goOn = this.#session?.stall();
+    if (goOn) this.#options.world.at(goOn, ms);
   }
 
   close(): void {

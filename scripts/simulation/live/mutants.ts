@@ -18,6 +18,18 @@ export const MUTANTS: readonly Mutant[] = [
     to: "if (log.knows(since)) return { next: () => log.next, since };",
   },
   {
+    name: "a page that comes back to a process that is behind is given that process's place",
+    file: `${channels}/room/seat.ts`,
+    from: "return since === undefined || log.hasReached(since) ? log.cursor : since;",
+    to: "return log.cursor;",
+  },
+  {
+    name: "a page that waits to join again has two joins under way",
+    file: `${browser}/room.ts`,
+    from: 'this.#stopRetry?.();\n    this.state = "joining";\n    this.#send(',
+    to: 'this.state = "joining";\n    this.#send(',
+  },
+  {
     name: "what comes while the history is read is lost",
     file: `${channels}/room/log.ts`,
     from: "for (const [data, meta] of held) this.#receive(data, meta);",

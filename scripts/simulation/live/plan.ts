@@ -1,7 +1,7 @@
 import { randomOf } from "../world.ts";
 import type { BusLinks } from "./bus.ts";
 
-/** What somebody does. Pages are named by their number, people by their names. */
+/** What somebody does, or what happens. Pages and workers are named by their numbers, people by names. */
 export type Deed =
   | {
       readonly do:
@@ -17,13 +17,30 @@ export type Deed =
       readonly page: number;
     }
   | { readonly do: "publish" }
+  /** The connection of a page breaks. */
+  | {
+      readonly do: "lose page";
+      readonly page: number;
+      /** Not before its room is in this state. Default: `joined`. */
+      readonly when?: "joining";
+      /** Neither side is told. */
+      readonly isUnnoticed?: boolean;
+    }
+  /** A worker's connection to the bus breaks by which messages come; it notices `ms` later. */
+  | { readonly do: "lose messages"; readonly worker: number; readonly ms: number }
+  /** For half a minute a worker is sent nothing that the bus retains, and everything else. */
+  | { readonly do: "stall"; readonly worker: number }
+  /** Nothing is done for some time. */
+  | { readonly do: "wait"; readonly ms: number }
   | { readonly do: "end all" | "remove" | "send"; readonly person: string };
 
-interface Step {
+export interface Step {
   readonly id: number;
   readonly deed: Deed;
   /** How many steps of the plan must have begun before this one does. */
   readonly after: number;
+  /** Whether it begins at once then, although something else may still happen. */
+  readonly isPrompt?: boolean;
 }
 
 type Fault =
@@ -50,6 +67,8 @@ export interface Plan {
   readonly retained: "all" | "few" | "none";
   readonly pages: readonly { readonly person: string; readonly replay: number }[];
   readonly steps: readonly Step[];
+  /** With how many of them it begins as usual, whatever else is possible. Default: 0. */
+  readonly setUp?: number;
 }
 
 const FAULTS: readonly (readonly Fault[])[] = [

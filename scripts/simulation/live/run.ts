@@ -3,7 +3,7 @@ import { connect } from "@lanai/browser";
 import { memoryStore } from "@lanai/session";
 import { Link } from "../link.ts";
 import type { Result } from "../shrink.ts";
-import { type Worker, World } from "../world.ts";
+import { type Decisions, settled, type Worker, World } from "../world.ts";
 import type { App, Live } from "./app.ts";
 import { Broker } from "./broker.ts";
 import { Browser, hostOf, type Page, send } from "./browser.ts";
@@ -11,7 +11,7 @@ import type { LinkedBus } from "./bus.ts";
 import { Ledger, type Seen } from "./ledger.ts";
 import { type Connection, connectionBetween } from "./net.ts";
 import { wrongAtRest } from "./oracle.ts";
-import type { Deed, Plan } from "./plan.ts";
+import type { Deed, Plan, Step } from "./plan.ts";
 import { programOf } from "./slots.ts";
 
 const ROOM = "room.:id" as const;
@@ -33,8 +33,8 @@ interface Process {
 }
 
 /** Plays one plan from its first event to the quiet after its last, and checks what it has shown. */
-export async function run(plan: Plan): Promise<Result> {
-  const world = new World(plan.seed);
+export async function run(plan: Plan, decisions?: Decisions): Promise<Result> {
+  const world = new World(plan.seed, decisions);
   if (plan.faults.includes("slow")) world.mostDelay = Infinity;
   const simulation = new Simulation(world, plan);
   await simulation.play();
@@ -46,6 +46,8 @@ export async function run(plan: Plan): Promise<Result> {
 interface PageProcess {
   readonly worker: Worker;
   connections: Connection[];
+  /** How many connections it has begun. */
+  connected: number;
 }
 
 class Simulation {
@@ -56,6 +58,8 @@ class Simulation {
   readonly #store;
   readonly #processes: Process[] = [];
   #started = 0;
+  /** No step begins before. */
+  #idleUntil = 0;
   readonly #browsers = new Map<string, Browser>();
   readonly #seen = new Map<number, Seen>();
   readonly #pages: PageProcess[];
@@ -66,15 +70,17 @@ class Simulation {
     this.ledger = new Ledger(plan);
     this.#broker = new Broker(world);
     this.#store = memoryStore({ clock: () => world.now });
+    // Its sweeper is no event: what has expired is gone whether it was swept or not.
+    this.#store.close();
     this.#pages = plan.pages.map(({ person }, at) => ({
       worker: { name: `page ${at + 1} of ${person}`, state: "running" },
-      connections: [],
+      ...{ connections: [], connected: 0 },
     }));
   }
 
   async play(): Promise<void> {
     const world = this.#world;
-    const { retained, workers, steps, faults } = this.#plan;
+    const { retained, workers, steps, setUp = 0, faults } = this.#plan;
     if (retained !== "none") {
       const maxMsgs = retained === "all" ? 100_000 : 3;
       await this.#broker.ensureStream({ name: "channels", subjects: ["channels.>"], maxMsgs });
@@ -86,10 +92,13 @@ class Simulation {
 
     const waiting = [...steps];
     let begun = 0;
+    const live = setUp > 0 ? world.calm() : undefined;
     for (let count = 0; count < MOST_STEPS && waiting.length > 0; count++) {
+      await settled();
       const next = waiting[0];
-      if (next !== undefined && next.after <= begun && this.#isTimeFor(next.deed)) {
+      if (next !== undefined && next.after <= begun && this.#isTimeFor(next)) {
         waiting.shift();
+        if (begun === setUp) live?.();
         begun += 1;
         world.note(`step ${next.id}: ${JSON.stringify(next.deed)}`);
         this.#begin(next.id, next.deed);
@@ -99,6 +108,7 @@ class Simulation {
       this.#check();
     }
     world.note("from here on nothing breaks");
+    if (setUp > 0) world.calm();
     await this.#comeToRest();
     for (const error of world.unhandled) this.ledger.violated("C3", `nobody handles: ${error}`);
   }
@@ -108,7 +118,7 @@ class Simulation {
     const world = this.#world;
     const { violations } = this.ledger;
     const end = world.now + QUIET;
-    let next = world.now + world.random() * QUIET * 0.5;
+    let next = world.now + world.time(QUIET * 0.5);
     let wrong: string[] = [];
     for (let count = 0; count < MOST_STEPS && world.now < end; count++) {
       if (!(await world.step(end))) break;
@@ -123,13 +133,17 @@ class Simulation {
   }
 
   /** What a page does has to wait for the page, but not for ever. */
-  #isTimeFor(deed: Deed): boolean {
+  #isTimeFor({ deed, isPrompt = false }: Step): boolean {
     const { isIdle } = this.#world;
+    if (this.#world.now < this.#idleUntil) return false;
     const isFree = !("page" in deed) || deed.do === "open";
     const { page, joinedAt } = (!isFree && this.#seen.get(deed.page)) || {};
-    const isThere = isFree || joinedAt !== undefined || page?.room.state === "left";
+    const isThere =
+      deed.do === "lose page"
+        ? page?.line.state === "open" && page.room.state === (deed.when ?? "joined")
+        : isFree || joinedAt !== undefined || page?.room.state === "left";
     if (!isThere) return isIdle && this.#world.chance(0.05);
-    return this.#world.chance(isIdle ? 0.3 : 0.03);
+    return this.#world.chance(isIdle || isPrompt ? 0.6 : 0.03);
   }
 
   /** After each event. */
@@ -161,8 +175,7 @@ class Simulation {
         empty: ({ user, client = "", id }) => ledger.emptied(user ?? client, id),
         failed: (error) => {
           const isOfPage = (error as { code?: unknown }).code === "ECONNRESET";
-          if (this.#plan.faults.length === 0 && !isOfPage)
-            ledger.violated("C3", `the app has failed: ${error}`);
+          if (ledger.isCalm && !isOfPage) ledger.violated("C3", `the app has failed: ${error}`);
         },
       });
       app.sessions.onEnd(({ publicId, reason }) => {
@@ -176,13 +189,12 @@ class Simulation {
     const world = this.#world;
     worker.state = "crashed";
     world.note(`${worker.name} has crashed`);
-    bus.cut(false, 0);
-    bus.cut(false, 0);
+    bus.cut("all", false, 0);
     store.abandon();
     for (const { connections } of this.#pages) {
       for (const { wire, to } of connections) if (to === worker) wire.cut();
     }
-    world.at(() => void this.#start(), 1 + world.random() * 20_000);
+    world.at(() => void this.#start(), world.time(20_000));
   }
 
   #sleep(worker: Worker): void {
@@ -194,7 +206,7 @@ class Simulation {
     const wake = () => {
       if (worker.state === "frozen") worker.state = "running";
     };
-    this.#world.at(wake, 1 + this.#world.random() * MOST_STANDSTILL);
+    this.#world.at(wake, this.#world.time(MOST_STANDSTILL));
   }
 
   #fault(): void {
@@ -203,19 +215,19 @@ class Simulation {
     const running = this.#running;
     if (running.length === 0) return;
     const process = world.pick(running);
-    const ms = 1 + world.random() * MOST_STANDSTILL;
+    const ms = world.time(MOST_STANDSTILL);
     if (kind === "cut page") {
       const open = this.#pages.flatMap((it) => it.connections).filter((it) => it.wire.isWhole);
       if (open.length > 0) this.#cut(world.pick(open));
     }
-    if (kind === "cut bus") process.bus.cut(world.chance(0.3), ms);
+    if (kind === "cut bus") process.bus.cut("one", world.pick([false, true]), ms);
     if (kind === "cut store") process.store.cut();
     if (kind === "freeze") this.#sleep(process.worker);
     if (kind === "crash") this.#crash(process);
   }
 
   #cut({ wire }: Connection): void {
-    const unaware = this.#world.pick([[], [], [0], [1], [0, 1]] as const);
+    const unaware = this.#world.pickUsual([[], [0], [1], [0, 1]] as const);
     wire.cut(unaware);
   }
 
@@ -225,8 +237,13 @@ class Simulation {
   #connect(at: number): Duplex {
     const world = this.#world;
     const page = this.#pages[at] as PageProcess;
-    const running = this.#running;
-    const process = running.length > 0 ? world.pick(running) : undefined;
+    // Usually one after the other, each page beginning with another one.
+    const turn = at + page.connected;
+    page.connected += 1;
+    const turnOf = (it: Process): number =>
+      (this.#processes.indexOf(it) + turn) % this.#processes.length;
+    const running = this.#running.toSorted((a, b) => turnOf(a) - turnOf(b));
+    const process = running.length > 0 ? world.pickUsual(running) : undefined;
     const nobody: Worker = { name: "nobody", state: "running" };
     const connection = connectionBetween(world, page.worker, process?.worker ?? nobody);
     page.connections = [...page.connections.filter((it) => it.wire.isWhole), connection];
@@ -234,7 +251,7 @@ class Simulation {
       world.post(
         `${process.worker.name} accepts ${page.worker.name}`,
         () => void process.app.server.emit("connection", connection.far),
-        process.worker,
+        { worker: process.worker },
       );
     } else {
       connection.wire.cut();
@@ -259,6 +276,15 @@ class Simulation {
       this.#atSomeWorker(({ app }) =>
         app.channels.publish(ROOM, PARAMS, "said", { text: `message ${id}` }),
       );
+    } else if (what === "lose page") {
+      const open = this.#pages[deed.page]?.connections.filter((it) => it.wire.isWhole) ?? [];
+      for (const { wire } of open) wire.cut(deed.isUnnoticed ? [0, 1] : []);
+    } else if (what === "lose messages") {
+      this.#processes[deed.worker]?.bus.cut("messages", true, deed.ms);
+    } else if (what === "stall") {
+      this.#processes[deed.worker]?.bus.stall(MOST_STANDSTILL);
+    } else if (what === "wait") {
+      this.#idleUntil = this.#world.now + deed.ms;
     } else if ("person" in deed) {
       this.#beginOf(id, deed);
     } else {
@@ -271,7 +297,7 @@ class Simulation {
   #atSomeWorker(act: (process: Process) => Promise<unknown>): void {
     const running = this.#running.filter((it) => it.worker.state === "running");
     if (running.length === 0) return;
-    const process = this.#world.pick(running);
+    const process = this.#world.pickUsual(running);
     this.#world.in(process.worker, () => void act(process).catch(() => {}));
   }
 
@@ -363,7 +389,7 @@ class Simulation {
     const room = line.join(ROOM, PARAMS, { replay });
     const page: Page = { name: worker.name, browser, worker, line, room };
     const seen: Seen = {
-      ...{ page, joinedAt: undefined, last: undefined, hasGap: false },
+      ...{ page, replay, joinedAt: undefined, last: undefined, hasGap: false },
       ...{ shown: new Set(), calls: [], hasClosed: false, hasLeft: false },
     };
     this.#seen.set(at, seen);

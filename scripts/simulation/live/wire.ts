@@ -51,7 +51,7 @@ export class Wire<Message> {
         if (next === undefined) end.lost();
         else end.receive(next);
       },
-      end.worker,
+      { worker: end.worker, way },
     );
   }
 
@@ -67,7 +67,10 @@ export class Wire<Message> {
     this.#world.note(`${this.#name} is cut`);
     for (const side of [0, 1] as const) {
       const way = this.#onItsWay[side];
-      way.length = Math.floor(this.#world.random() * (way.length + 1));
+      const arriving = this.#world.pick(
+        Array.from({ length: way.length + 1 }, (_, count) => count),
+      );
+      way.length = arriving;
       if (!unaware.includes(side)) this.#add(side, undefined);
     }
   }

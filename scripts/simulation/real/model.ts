@@ -23,8 +23,9 @@ class Stage implements Surroundings {
   received: boolean[] = [];
   #events: { text: string; run: () => void }[] = [];
 
-  chance(): boolean {
-    return this.received.shift() ?? false;
+  /** Is asked only whether the server has received something. */
+  pick<T>(): T {
+    return (this.received.shift() ?? false) as T;
   }
 
   post(text: string, run: () => void): void {
