@@ -12,7 +12,9 @@ import { ChannelsError } from "./errors.ts";
 import type { Declared, Settings } from "./options.ts";
 import { Pattern } from "./pattern.ts";
 import { Posts } from "./posts.ts";
+import { membersSubject, NOBODY } from "./room/presence.ts";
 import { Room } from "./room/room.ts";
+import { Untold } from "./room/untold.ts";
 
 /** The greatest age of a note, in milliseconds: claims are retained for two minutes. */
 const NOTE_AGE = 180_000;
@@ -31,6 +33,7 @@ export class Hub implements ConnectionHost {
   readonly #scope: string;
   readonly #declared = new Map<string, { pattern: Pattern; channel: AnyChannel }>();
   readonly #rooms = new Map<string, Room>();
+  readonly #untold = new Untold((key) => this.#tellMembers(key));
   #checking: Promise<void> | undefined;
 
   constructor(settings: Settings, declared: Declared, failed: (error: unknown) => void) {
@@ -102,6 +105,7 @@ export class Hub implements ConnectionHost {
       permission: () => this.processes.permission(),
       onEnd: (it) => this.#rooms.get(key) === it && this.#rooms.delete(key),
       onError: this.failed,
+      onUntold: () => this.#untold.add(key),
     });
     this.#rooms.set(key, room);
     return room;
@@ -139,6 +143,13 @@ export class Hub implements ConnectionHost {
     });
   }
 
+  #tellMembers(key: string): void {
+    const room = this.#rooms.get(key);
+    const again = (): void => this.#untold.add(key);
+    if (room) room.askForMembers();
+    else this.#notes.publish(membersSubject(this.#scope, key), NOBODY).catch(again);
+  }
+
   claimsPlace(): Promise<string | undefined> {
     return this.#claims.place();
   }
@@ -174,6 +185,7 @@ export class Hub implements ConnectionHost {
   }
 
   async close(): Promise<void> {
+    this.#untold.close();
     await Promise.allSettled([...this.#rooms.values()].map((it) => it.close()));
     this.#rooms.clear();
     await Promise.allSettled([this.#claims.close(), this.processes.close()]);

@@ -1,9 +1,12 @@
+import { connect, type Line } from "@lanai/browser";
 import { NoteSeal } from "@lanai/connection/note-seal";
 import { memoryPubSub, type PubSub, type Streams } from "@lanai/pubsub";
 import { libraryPubSub } from "@lanai/pubsub/backend";
 import { expect, test } from "vitest";
 import { Notes } from "../src/bus/notes.ts";
 import { Presence } from "../src/room/presence.ts";
+import { hostOf } from "./page.ts";
+import { type Backend, type Live, type Site, startSite } from "./site.ts";
 
 const member = (id: string) => ({ id, data: { name: id } });
 
@@ -13,7 +16,7 @@ async function openPresence(bus: PubSub & Streams) {
   const shown = new Set<string>();
   const presence = new Presence({
     notes: new Notes(bus, new NoteSeal({ node, purpose: "test" })),
-    ...{ subject: "members", node, key: "room.a" },
+    ...{ subject: "members", node, key: "room.a", onUntold() {} },
     show({ text }) {
       const { come, go } = JSON.parse(text) as { come: { id: string }[]; go: string[] };
       for (const { id } of come) shown.add(id);
@@ -68,4 +71,43 @@ test("once processes know each other's members, a change is all that is sent of 
   }
   expect(words).toEqual(["change", "change"]);
   await Promise.all([one.presence.close(), other.presence.close()]);
+});
+
+test("C8: who comes and who goes is told again if the bus has refused to take it", async () => {
+  const backend = memoryPubSub();
+  let isRefusing = false;
+  const refused: string[] = [];
+  const refusing: Backend = {
+    ...backend,
+    async publish(subject, data, options) {
+      if (isRefusing && subject.includes(".members.")) {
+        refused.push(String(data));
+        throw new Error("connection lost");
+      }
+      await backend.publish(subject, data, options);
+    },
+  };
+  await using first = await startSite(refusing);
+  await using second = await startSite(backend);
+  const come = async (site: Site, user: string): Promise<Line<Live>> => {
+    const host = hostOf(await site.visit(`/sign-in?user=${user}`));
+    return connect<Live>(`${site.url}/live`, { host });
+  };
+  const eve = await come(second, "eve");
+  const room = eve.join("room.:id", { id: "a" });
+  await room.joined;
+  const names = () => room.members.map(({ data }) => data.name).sort();
+  isRefusing = true;
+  const ada = await come(first, "ada");
+  await ada.join("room.:id", { id: "a" }).joined;
+  await expect.poll(() => refused).toContainEqual(expect.stringContaining('"change"'));
+  isRefusing = false;
+  await expect.poll(names, { timeout: 10_000 }).toEqual(["ada", "eve"]);
+  // She was the last one there, and her process has no room any more that could tell it.
+  isRefusing = true;
+  ada.close();
+  await expect.poll(() => first.channels.size.channels).toBe(0);
+  isRefusing = false;
+  await expect.poll(names, { timeout: 10_000 }).toEqual(["eve"]);
+  eve.close();
 });

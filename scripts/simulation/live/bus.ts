@@ -36,7 +36,7 @@ const TIMEOUT = 3_000;
 
 export interface LinkedBus extends PubSub, Streams {
   /** Breaks some of its connections. With `isUnaware` the worker notices it only after `ms`. */
-  cut(which: "one" | "all" | "messages", isUnaware: boolean, ms: number): void;
+  cut(which: "one" | "all" | "messages" | "commands", isUnaware: boolean, ms: number): void;
   /** For `ms` nothing is delivered that is retained. */
   stall(ms: number): void;
 }
@@ -198,9 +198,9 @@ export function linkedBus(
     },
     stall: (ms) => messages.stall(ms),
     cut(which, isUnaware, ms) {
-      const all = [messages, commands];
-      const one = which === "messages" ? messages : world.pick(all);
-      for (const line of which === "all" ? all : [one]) line.cut(isUnaware, ms);
+      const all = { messages, commands };
+      const cut = which === "all" || which === "one" ? Object.values(all) : [all[which]];
+      for (const line of which === "one" ? [world.pick(cut)] : cut) line.cut(isUnaware, ms);
     },
   };
 }

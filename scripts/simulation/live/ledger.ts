@@ -35,7 +35,7 @@ export interface Attached {
 }
 
 /** Deeds that are faults, at a place of their own in a plan. */
-const FAILURES = new Set(["lose page", "lose messages", "stall"]);
+const FAILURES = new Set(["lose page", "lose bus", "stall"]);
 
 /** Everything that a run shows while it happens. What breaks a promise at once is written down at once. */
 export class Ledger {
@@ -166,8 +166,10 @@ export class Ledger {
     this.handled.push(text);
     const { session, endReason } =
       this.attached.find((it) => it.listener.id === id)?.listener ?? {};
-    // A page that had left before is as a client that has gone: what it sent is carried out.
-    if (session === undefined || endReason === "left") return;
+    if (session === undefined) return;
+    // A listener that had ended before, for another reason, is as a client that has gone: what it sent is
+    // carried out.
+    if (endReason !== undefined && endReason !== "terminated") return;
     if (this.endedSessions.get(session)?.apps.has(app)) {
       this.violated("C2", `"${text}" is handled for a session that ${app} knows to have ended`);
     }

@@ -48,6 +48,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: "",
   },
   {
+    name: "members that the bus has refused to take are told to nobody",
+    file: `${channels}/room/presence.ts`,
+    from: "notes.publish(subject, members).catch(onUntold);",
+    to: "notes.publish(subject, members).catch(() => {});",
+  },
+  {
     name: "remove doesn't wait for the page",
     file: `${channels}/connection.ts`,
     from: "if (await within(isOut, CONFIRM)) return;",

@@ -26,8 +26,13 @@ export type Deed =
       /** Neither side is told. */
       readonly isUnnoticed?: boolean;
     }
-  /** A worker's connection to the bus breaks by which messages come; it notices `ms` later. */
-  | { readonly do: "lose messages"; readonly worker: number; readonly ms: number }
+  /** A worker's connection to the bus breaks, for messages or for commands; it notices `ms` later. */
+  | {
+      readonly do: "lose bus";
+      readonly worker: number;
+      readonly which: "messages" | "commands";
+      readonly ms: number;
+    }
   /** For half a minute a worker is sent nothing that the bus retains, and everything else. */
   | { readonly do: "stall"; readonly worker: number }
   /** Nothing is done for some time. */

@@ -279,8 +279,8 @@ class Simulation {
     } else if (what === "lose page") {
       const open = this.#pages[deed.page]?.connections.filter((it) => it.wire.isWhole) ?? [];
       for (const { wire } of open) wire.cut(deed.isUnnoticed ? [0, 1] : []);
-    } else if (what === "lose messages") {
-      this.#processes[deed.worker]?.bus.cut("messages", true, deed.ms);
+    } else if (what === "lose bus") {
+      this.#processes[deed.worker]?.bus.cut(deed.which, true, deed.ms);
     } else if (what === "stall") {
       this.#processes[deed.worker]?.bus.stall(MOST_STANDSTILL);
     } else if (what === "wait") {

@@ -47,7 +47,7 @@ export const SCOPES: readonly Scope<Plan>[] = [
       [
         // It is refused three times. Its connection is back before it asks for the fourth time, and the
         // bus just before that.
-        ...[open, publish, losePage, { do: "lose messages", worker: 0, ms: 21_558 }],
+        ...[open, publish, losePage, { do: "lose bus", worker: 0, which: "messages", ms: 21_558 }],
         ...[{ do: "wait", ms: 17_944 }, { ...losePage, when: "joining" }, publish, publish],
       ] as Deed[],
       { seed: 2, bus: { onCut: "resend", lines: 2 } },
@@ -75,6 +75,16 @@ export const SCOPES: readonly Scope<Plan>[] = [
   { name: "a call beside an end of all sessions", plan: planOf([open, call, endAll, publish]) },
   { name: "a call beside a sign-out", plan: planOf([open, call, signOut, publish]) },
   { name: "two people", plan: planOf([open, openOther, publish], { ...TWO_PAGES, setUp: 1 }) },
+  {
+    name: "somebody comes, and nobody can be told of it",
+    plan: planOf(
+      [
+        ...[open, openOther, { do: "lose bus", worker: 0, which: "commands", ms: 5_000 }],
+        publish,
+      ] as Deed[],
+      { ...TWO_PAGES, workers: 2, bus: { onCut: "reject", lines: 2 } },
+    ),
+  },
   { name: "a bus that is cut", plan: planOf([open, publish, publish], { faults: ["cut bus"] }) },
   {
     name: "a process that stands still",

@@ -18,7 +18,14 @@ export interface PresenceOptions {
   readonly key: string;
   /** Sends what has changed to the tabs of this process. */
   readonly show: (frame: Frame) => void;
+  /** The bus has refused a note, or may have lost it. */
+  readonly onUntold: () => void;
 }
+
+export const membersSubject = (scope: string, key: string): string => `${scope}.members.${key}`;
+
+/** What a process says of a channel in which it has nobody. */
+export const NOBODY = { word: "list", seq: 0, members: [], first: true, last: true } as const;
 
 /** The time for which differences are gathered, in milliseconds. */
 const GATHER = 100;
@@ -141,9 +148,8 @@ export class Presence {
   }
 
   #tell(members: Readonly<Record<string, unknown>>): void {
-    const { notes, subject } = this.#options;
-    // What a bus that is down has lost is asked for, once it reports the gap.
-    notes.publish(subject, members).catch(() => {});
+    const { notes, subject, onUntold } = this.#options;
+    notes.publish(subject, members).catch(onUntold);
   }
 
   // ── gathering ──
@@ -164,7 +170,7 @@ export class Presence {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    this.#tell({ word: "list", seq: this.#seq, members: [], first: true, last: true });
+    this.#tell(NOBODY);
     await this.#subscription?.unsubscribe();
   }
 }

@@ -4,7 +4,7 @@ import type { AnyChannel } from "../channel.ts";
 import type { Frame } from "../frame.ts";
 import { Log } from "./log.ts";
 import type { Member } from "./members.ts";
-import { Presence } from "./presence.ts";
+import { membersSubject, Presence } from "./presence.ts";
 import { type Beginning, type From, type Outlet, Seat, type SeatOptions } from "./seat.ts";
 
 export interface RoomOptions {
@@ -22,6 +22,8 @@ export interface RoomOptions {
   /** Nobody is in it any more, or its subscription has ended. */
   readonly onEnd: (room: Room) => void;
   readonly onError: (error: unknown) => void;
+  /** The other processes could not be told of its members. */
+  readonly onUntold: () => void;
 }
 
 /** A member in this process. It is notified when the room has ended. */
@@ -64,8 +66,9 @@ export class Room {
     }
     if (presence) {
       const show = (frame: Frame): void => void this.#showEverybody(frame);
-      const subject = `${scope}.members.${key}`;
-      this.#presence = new Presence({ notes, subject, node, key, show });
+      const subject = membersSubject(scope, key);
+      const { onUntold } = options;
+      this.#presence = new Presence({ notes, subject, node, key, show, onUntold });
     }
     this.ready = Promise.all([
       this.#log.open(),
