@@ -1,6 +1,6 @@
 import { connect, type Line } from "@lanai/browser";
 import { NoteSeal } from "@lanai/connection/note-seal";
-import { memoryPubSub, type PubSub, type Streams } from "@lanai/pubsub";
+import { memoryPubSub, type PubSub, type Streams, type SubscribeOptions } from "@lanai/pubsub";
 import { libraryPubSub } from "@lanai/pubsub/backend";
 import { expect, test } from "vitest";
 import { Notes } from "../src/bus/notes.ts";
@@ -71,6 +71,30 @@ test("once processes know each other's members, a change is all that is sent of 
   }
   expect(words).toEqual(["change", "change"]);
   await Promise.all([one.presence.close(), other.presence.close()]);
+});
+
+test("C8: a process that doesn't answer has nobody there any more", async () => {
+  const bus = libraryPubSub(memoryPubSub(), "channels");
+  let isDeaf = false;
+  let onGap: NonNullable<SubscribeOptions["onGap"]> = () => {};
+  const deaf: PubSub & Streams = {
+    ...bus,
+    subscribe(subject, handler, options) {
+      onGap = options?.onGap ?? onGap;
+      return bus.subscribe(subject, (message) => isDeaf || handler(message), options);
+    },
+  };
+  const [one, two] = [await openPresence(bus), await openPresence(bus)];
+  const other = await openPresence(deaf);
+  one.presence.set("tab 1", member("ada"));
+  two.presence.set("tab 2", member("bob"));
+  await expect.poll(() => [...other.shown].sort()).toEqual(["ada", "bob"]);
+  isDeaf = true;
+  await one.presence.close();
+  isDeaf = false;
+  onGap({ subject: "members", reason: "reconnect" });
+  await expect.poll(() => [...other.shown], { timeout: 10_000 }).toEqual(["bob"]);
+  await Promise.all([two.presence.close(), other.presence.close()]);
 });
 
 test("C8: who comes and who goes is told again if the bus has refused to take it", async () => {

@@ -146,14 +146,17 @@ export function postgresStore(
     }
   };
 
-  const askForCommit = (
+  const askForCommit = async (
     renewTo: Key | undefined,
     statement: keyof Statements,
     values: unknown[],
-  ): Promise<CommitRow[]> =>
-    renewTo === undefined
-      ? call<CommitRow>(statement, values)
-      : askForKey<CommitRow>(renewTo, statement, values);
+  ): Promise<CommitRow[]> => {
+    if (renewTo === undefined) return call<CommitRow>(statement, values);
+    const rows = await askForKey<CommitRow>(renewTo, statement, values);
+    // The key that the session has itself violates nothing.
+    if (rows[0]?.status === "taken") throw keyTaken();
+    return rows;
+  };
 
   /** If the same operation has run beside this one, what it ended is seen by a statement of its own. */
   const end = async (

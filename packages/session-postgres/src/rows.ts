@@ -15,7 +15,7 @@ export interface LoadedRow {
 
 export interface LimitedRow {
   /** `full`: the owner has as many sessions as are allowed. */
-  readonly status: CommitResult["status"] | "full";
+  readonly status: CommitResult["status"] | "full" | "taken";
   /** The sessions that were ended for a sign-in, as JSON. */
   readonly ended?: string | null;
 }

@@ -303,6 +303,7 @@ export function statementsOf({ sessions, renewed }: TableNames): Statements {
               SELECT FROM jsonb_each_text($4::jsonb) e
               WHERE s.entries ->> e.key IS DISTINCT FROM e.value
             ) THEN CASE WHEN s.key <> ${key} THEN 'renewed' ELSE 'conflict' END
+            WHEN s.key = $3 THEN 'taken'
             ${limit ? `WHEN ${limit.isFull} THEN 'full'` : ""}
             ELSE 'saved'
           END AS status

@@ -15,6 +15,8 @@ export interface Seen {
   hasGap: boolean;
   readonly shown: Set<string>;
   readonly calls: Called[];
+  /** How many connections it has had. */
+  connections: number;
   /** It has closed its line, or left the room, by itself. */
   hasClosed: boolean;
   hasLeft: boolean;
@@ -152,13 +154,15 @@ export class Ledger {
     this.violated("B4", `"${text}" reaches ${name} after remove has resolved`);
   }
 
+  /** What is sent to a page that comes back may come by its old connection and by its new one. */
   received(
-    { page, shown }: Seen,
+    { page, shown, connections }: Seen,
     { to, text }: { readonly to: string; readonly text: string },
   ): void {
     if (to !== page.browser.person) this.violated("C1", `${page.name} receives what is for ${to}`);
-    if (shown.has(text)) this.violated("C1", `${page.name} receives "${text}" twice`);
-    shown.add(text);
+    const once = `${text} by connection ${connections}`;
+    if (shown.has(once)) this.violated("C1", `${page.name} receives "${text}" twice`);
+    shown.add(once);
   }
 
   handledCall(app: string, text: string, id: string): void {

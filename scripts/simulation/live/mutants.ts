@@ -54,6 +54,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: "notes.publish(subject, members).catch(() => {});",
   },
   {
+    name: "a process that doesn't answer keeps its members",
+    file: `${channels}/room/presence.ts`,
+    from: "for (const node of this.#silent) this.lose(node);",
+    to: "",
+  },
+  {
     name: "remove doesn't wait for the page",
     file: `${channels}/connection.ts`,
     from: "if (await within(isOut, CONFIRM)) return;",

@@ -390,7 +390,7 @@ class Simulation {
     const page: Page = { name: worker.name, browser, worker, line, room };
     const seen: Seen = {
       ...{ page, replay, joinedAt: undefined, last: undefined, hasGap: false },
-      ...{ shown: new Set(), calls: [], hasClosed: false, hasLeft: false },
+      ...{ shown: new Set(), calls: [], connections: 0, hasClosed: false, hasLeft: false },
     };
     this.#seen.set(at, seen);
     const { ledger } = this;
@@ -415,6 +415,9 @@ class Simulation {
     });
     room.on("members", (members) => show(members.map(({ data }) => data.name).join(", ")));
     line.on("message", ({ data }) => ledger.received(seen, data as { to: string; text: string }));
-    line.on("state", (state) => show(state));
+    line.on("state", (state) => {
+      if (state === "open") seen.connections += 1;
+      show(state);
+    });
   }
 }

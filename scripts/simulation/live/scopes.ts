@@ -85,6 +85,20 @@ export const SCOPES: readonly Scope<Plan>[] = [
       { ...TWO_PAGES, workers: 2, bus: { onCut: "reject", lines: 2 } },
     ),
   },
+  {
+    name: "somebody goes while a process hears nothing",
+    plan: planOf(
+      [
+        ...[open, openOther, { do: "wait", ms: 1_000 }, publish],
+        ...[
+          { do: "lose bus", worker: 0, which: "messages", ms: 5_000 },
+          { do: "vanish", page: 0 },
+        ],
+        publish,
+      ] as Deed[],
+      { ...TWO_PAGES, workers: 2, bus: { onCut: "resend", lines: 2 } },
+    ),
+  },
   { name: "a bus that is cut", plan: planOf([open, publish, publish], { faults: ["cut bus"] }) },
   {
     name: "a process that stands still",

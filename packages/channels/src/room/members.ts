@@ -52,6 +52,11 @@ export class Members {
     this.#byNode.set(node, people);
   }
 
+  /** The other processes that have members. */
+  get nodes(): Iterable<string> {
+    return this.#byNode.keys();
+  }
+
   lose(node: string): boolean {
     return this.#byNode.delete(node);
   }

@@ -29,10 +29,13 @@ export const NOBODY = { word: "list", seq: 0, members: [], first: true, last: tr
 
 /** The time for which differences are gathered, in milliseconds. */
 const GATHER = 100;
+/** In which the others have answered once everybody has been asked, in milliseconds. */
+const ANSWERED = 5_000;
 
 /**
  * The members of a channel in all processes. Each process sends its differences to the others, with a
- * number, and one that misses a number asks for everything.
+ * number, and one that misses a number asks for everything. A process that doesn't answer has nobody there
+ * any more: whoever asks may have missed that it said so.
  */
 export class Presence {
   readonly #options: PresenceOptions;
@@ -42,6 +45,9 @@ export class Presence {
   #subscription: Subscription | undefined;
   #seq = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Processes with members that have not answered yet. */
+  #silent = new Set<string>();
+  #answersDue: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: PresenceOptions) {
@@ -90,11 +96,25 @@ export class Presence {
 
   #receive(note: Note): void {
     const { node, word, seq } = note;
-    if (node === this.#options.node) return;
+    if (node === this.#options.node) {
+      if (word === "ask") this.#awaitAnswers();
+      return;
+    }
     if (word === "ask") this.#tellAll();
     if (typeof seq !== "number") return;
     if (word === "list") this.#receiveList(node, seq, note);
     if (word === "change") this.#receiveChange(node, seq, note);
+  }
+
+  /** What this process has asked has come back, so that the others have heard it. */
+  #awaitAnswers(): void {
+    if (this.#isClosed) return;
+    this.#silent = new Set(this.#members.nodes);
+    clearTimeout(this.#answersDue);
+    if (this.#silent.size === 0) return;
+    this.#answersDue = setTimeout(() => {
+      for (const node of this.#silent) this.lose(node);
+    }, ANSWERED).unref();
   }
 
   #receiveList(node: string, seq: number, note: Readonly<Record<string, unknown>>): void {
@@ -106,6 +126,7 @@ export class Presence {
     this.#nodes.set(node, note.last === true ? { seq } : { seq, list });
     if (note.last !== true) return;
     this.#members.replace(node, list);
+    this.#silent.delete(node);
     this.#soon();
   }
 
@@ -170,6 +191,7 @@ export class Presence {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#answersDue);
     this.#tell(NOBODY);
     await this.#subscription?.unsubscribe();
   }

@@ -329,6 +329,17 @@ export const renewal: readonly Case[] = [
     },
   },
   {
+    name: "S7: a renewal to the key that the session has fails and changes nothing",
+    excused: ["taken"],
+    async run(at) {
+      const key = await at.create({ values: new Map([["a", "1"]]) });
+      const before = await at.load(key);
+      const renewal = change({ renewTo: key, set: new Map([["a", "2"]]), touch: true });
+      await failsWith("ERR_SESSION_KEY_TAKEN", () => at.again.commit(key, renewal));
+      assert.deepEqual((await at.load(key)).record, before.record);
+    },
+  },
+  {
     name: "S7: the key of a renewed session stays taken while it is remembered",
     excused: ["renewed", "taken"],
     async run(at) {
