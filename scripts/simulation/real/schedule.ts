@@ -176,10 +176,8 @@ function callsOf({ tag, keys, owners }: Names, random: Random): () => Call {
   };
   const change = (key: string | undefined): Change => {
     changes += 1;
-    // Nobody renews a session to the key that it has: by its public id, that key isn't known here.
-    const next = key === undefined ? () => keys[used++] : fresh;
-    const renewTo = random(4) === 0 ? next() : undefined;
-    const isRenewal = renewTo !== undefined && renewTo !== key;
+    const renewTo = random(4) === 0 ? fresh() : undefined;
+    const isRenewal = renewTo !== undefined;
     return {
       operation: operation(),
       ...(random(3) > 0 && { set: entries() }),
