@@ -6,6 +6,8 @@ export const TOPICS = [
     "The models: commit, renewal, destroy and resend; attach and terminate",
     "npm run model",
   ],
+  ["simulate", "The project's own code in a simulated world", "npm run simulate"],
+  ["simulate-mutants", "Faults that the simulation finds", "npm run simulate -- --mutants"],
   [
     "mutation",
     "Mutants of the code that the tests kill",

@@ -30,6 +30,7 @@ const TIMERS: Record<string, readonly [count: number, what: string]> = {
   "packages/channels/src/channels.ts": [1, "checks who may stay"],
   "packages/channels/src/room/presence.ts": [1, "reports changes together"],
   "packages/channels/src/room/seat.ts": [1, "tries again"],
+  "packages/channels/src/room/unsent.ts": [1, "tries again"],
   "packages/clients/src/bus/end-notices.ts": [1, "tries again"],
   "packages/clients/src/bus/relay.ts": [1, "tries again"],
   "packages/clients/src/create-clients.ts": [1, "spreads closing over a time"],

@@ -14,7 +14,7 @@ import { Pattern } from "./pattern.ts";
 import { Posts } from "./posts.ts";
 import { membersSubject, NOBODY } from "./room/presence.ts";
 import { Room } from "./room/room.ts";
-import { Untold } from "./room/untold.ts";
+import { Unsent } from "./room/unsent.ts";
 
 /** The greatest age of a note, in milliseconds: claims are retained for two minutes. */
 const NOTE_AGE = 180_000;
@@ -33,7 +33,7 @@ export class Hub implements ConnectionHost {
   readonly #scope: string;
   readonly #declared = new Map<string, { pattern: Pattern; channel: AnyChannel }>();
   readonly #rooms = new Map<string, Room>();
-  readonly #untold = new Untold((key) => this.#tellMembers(key));
+  readonly #unsent = new Unsent((key) => this.#sendMembers(key));
   #checking: Promise<void> | undefined;
 
   constructor(settings: Settings, declared: Declared, failed: (error: unknown) => void) {
@@ -105,7 +105,7 @@ export class Hub implements ConnectionHost {
       permission: () => this.processes.permission(),
       onEnd: (it) => this.#rooms.get(key) === it && this.#rooms.delete(key),
       onError: this.failed,
-      onUntold: () => this.#untold.add(key),
+      onUnsent: () => this.#unsent.add(key),
     });
     this.#rooms.set(key, room);
     return room;
@@ -143,9 +143,9 @@ export class Hub implements ConnectionHost {
     });
   }
 
-  #tellMembers(key: string): void {
+  #sendMembers(key: string): void {
     const room = this.#rooms.get(key);
-    const again = (): void => this.#untold.add(key);
+    const again = (): void => this.#unsent.add(key);
     if (room) room.askForMembers();
     else this.#notes.publish(membersSubject(this.#scope, key), NOBODY).catch(again);
   }
@@ -185,7 +185,7 @@ export class Hub implements ConnectionHost {
   }
 
   async close(): Promise<void> {
-    this.#untold.close();
+    this.#unsent.close();
     await Promise.allSettled([...this.#rooms.values()].map((it) => it.close()));
     this.#rooms.clear();
     await Promise.allSettled([this.#claims.close(), this.processes.close()]);

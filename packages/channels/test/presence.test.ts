@@ -16,7 +16,7 @@ async function openPresence(bus: PubSub & Streams) {
   const shown = new Set<string>();
   const presence = new Presence({
     notes: new Notes(bus, new NoteSeal({ node, purpose: "test" })),
-    ...{ subject: "members", node, key: "room.a", onUntold() {} },
+    ...{ subject: "members", node, key: "room.a", onUnsent() {} },
     show({ text }) {
       const { come, go } = JSON.parse(text) as { come: { id: string }[]; go: string[] };
       for (const { id } of come) shown.add(id);

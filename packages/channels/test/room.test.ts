@@ -85,7 +85,8 @@ async function openRoom(recent: number, maxMsgs = 10_000, retained = true) {
     new Room({
       ...{ key: "room", channel, bus, scope: "x", node: "n" },
       notes: new Notes(backend, new NoteSeal({ node: "n", purpose: "test" })),
-      ...{ prefix: "channels", recent, permission: () => wait.permission, onEnd() {} },
+      ...{ prefix: "channels", recent, permission: () => wait.permission },
+      ...{ onEnd() {}, onUnsent() {} },
       onError: (error) => {
         throw error;
       },

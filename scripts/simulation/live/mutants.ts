@@ -50,7 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "members that the bus has refused to take are told to nobody",
     file: `${channels}/room/presence.ts`,
-    from: "notes.publish(subject, members).catch(onUntold);",
+    from: "notes.publish(subject, members).catch(onUnsent);",
     to: "notes.publish(subject, members).catch(() => {});",
   },
   {

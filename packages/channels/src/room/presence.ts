@@ -1,3 +1,4 @@
+import { after } from "@lanai/connection/deadline";
 import type { Note } from "@lanai/connection/note-seal";
 import type { Subscription } from "@lanai/pubsub";
 import type { Notes } from "../bus/notes.ts";
@@ -18,24 +19,24 @@ export interface PresenceOptions {
   readonly key: string;
   /** Sends what has changed to the tabs of this process. */
   readonly show: (frame: Frame) => void;
-  /** The bus has refused a note, or may have lost it. */
-  readonly onUntold: () => void;
+  /** Called if the bus rejects a note: it may be lost. */
+  readonly onUnsent: () => void;
 }
 
 export const membersSubject = (scope: string, key: string): string => `${scope}.members.${key}`;
 
-/** What a process says of a channel in which it has nobody. */
+/** The note of a process that has no members in a channel. */
 export const NOBODY = { word: "list", seq: 0, members: [], first: true, last: true } as const;
 
 /** The time for which differences are gathered, in milliseconds. */
 const GATHER = 100;
-/** In which the others have answered once everybody has been asked, in milliseconds. */
-const ANSWERED = 5_000;
+/** The longest wait for the lists of the other processes, in milliseconds. */
+const LISTED = 5_000;
 
 /**
  * The members of a channel in all processes. Each process sends its differences to the others, with a
- * number, and one that misses a number asks for everything. A process that doesn't answer has nobody there
- * any more: whoever asks may have missed that it said so.
+ * number, and one that misses a number asks for everything. A process that then sends no list has no members
+ * any more: the note that said so was missed, too.
  */
 export class Presence {
   readonly #options: PresenceOptions;
@@ -45,9 +46,9 @@ export class Presence {
   #subscription: Subscription | undefined;
   #seq = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** Processes with members that have not answered yet. */
+  /** Processes with members whose lists have been requested and have not come. */
   #silent = new Set<string>();
-  #answersDue: NodeJS.Timeout | undefined;
+  #stopWaiting: (() => void) | undefined;
   #isClosed = false;
 
   constructor(options: PresenceOptions) {
@@ -97,7 +98,7 @@ export class Presence {
   #receive(note: Note): void {
     const { node, word, seq } = note;
     if (node === this.#options.node) {
-      if (word === "ask") this.#awaitAnswers();
+      if (word === "ask") this.#awaitLists();
       return;
     }
     if (word === "ask") this.#tellAll();
@@ -106,15 +107,16 @@ export class Presence {
     if (word === "change") this.#receiveChange(node, seq, note);
   }
 
-  /** What this process has asked has come back, so that the others have heard it. */
-  #awaitAnswers(): void {
+  /** The request of this process was delivered to itself, and so to the others. */
+  #awaitLists(): void {
     if (this.#isClosed) return;
     this.#silent = new Set(this.#members.nodes);
-    clearTimeout(this.#answersDue);
+    this.#stopWaiting?.();
     if (this.#silent.size === 0) return;
-    this.#answersDue = setTimeout(() => {
+    const end = (): void => {
       for (const node of this.#silent) this.lose(node);
-    }, ANSWERED).unref();
+    };
+    this.#stopWaiting = after(LISTED, end, { unref: true });
   }
 
   #receiveList(node: string, seq: number, note: Readonly<Record<string, unknown>>): void {
@@ -169,8 +171,8 @@ export class Presence {
   }
 
   #tell(members: Readonly<Record<string, unknown>>): void {
-    const { notes, subject, onUntold } = this.#options;
-    notes.publish(subject, members).catch(onUntold);
+    const { notes, subject, onUnsent } = this.#options;
+    notes.publish(subject, members).catch(onUnsent);
   }
 
   // ── gathering ──
@@ -191,7 +193,7 @@ export class Presence {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#answersDue);
+    this.#stopWaiting?.();
     this.#tell(NOBODY);
     await this.#subscription?.unsubscribe();
   }

@@ -22,8 +22,8 @@ export interface RoomOptions {
   /** Nobody is in it any more, or its subscription has ended. */
   readonly onEnd: (room: Room) => void;
   readonly onError: (error: unknown) => void;
-  /** The other processes could not be told of its members. */
-  readonly onUntold: () => void;
+  /** Called if the bus rejects a note about its members. */
+  readonly onUnsent: () => void;
 }
 
 /** A member in this process. It is notified when the room has ended. */
@@ -67,8 +67,8 @@ export class Room {
     if (presence) {
       const show = (frame: Frame): void => void this.#showEverybody(frame);
       const subject = membersSubject(scope, key);
-      const { onUntold } = options;
-      this.#presence = new Presence({ notes, subject, node, key, show, onUntold });
+      const { onUnsent } = options;
+      this.#presence = new Presence({ notes, subject, node, key, show, onUnsent });
     }
     this.ready = Promise.all([
       this.#log.open(),

@@ -1,18 +1,18 @@
-/** Before the others are told again, in milliseconds. */
+/** The time before notes are sent again, in milliseconds. */
 const RETRY = 2_000;
 
 /**
- * Channels of whose members the others could not be told. They miss a note only when the next one comes,
- * so that they are told again until the bus takes it.
+ * Channels with a note about their members that the bus has rejected. The other processes would notice only
+ * at the next note that one is missing, so the members are sent again until the bus accepts them.
  */
-export class Untold {
+export class Unsent {
   readonly #keys = new Set<string>();
-  readonly #tell: (key: string) => void;
+  readonly #send: (key: string) => void;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(tell: (key: string) => void) {
-    this.#tell = tell;
+  constructor(send: (key: string) => void) {
+    this.#send = send;
   }
 
   add(key: string): void {
@@ -22,7 +22,7 @@ export class Untold {
       this.#timer = undefined;
       const keys = [...this.#keys];
       this.#keys.clear();
-      for (const it of keys) this.#tell(it);
+      for (const it of keys) this.#send(it);
     }, RETRY).unref();
   }
 
