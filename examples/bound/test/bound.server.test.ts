@@ -29,7 +29,8 @@ beforeAll(async () => {
   env = {
     ...process.env,
     PORT: `${port}`,
-    LIFETIME: "2000",
+    // Longer than the thief takes to start, however busy the machine is.
+    LIFETIME: "8000",
     KEY: join(files.path, "key.pem"),
     CERT: join(files.path, "cert.pem"),
   };

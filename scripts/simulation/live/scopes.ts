@@ -9,7 +9,12 @@ const remove: Deed = { do: "remove", person: "ada" };
 const endAll: Deed = { do: "end all", person: "ada" };
 const signOut: Deed = { do: "sign out", page: 0 };
 const losePage: Deed = { do: "lose page", page: 0 };
-const stall = (worker: number): Deed => ({ do: "stall", worker });
+const vanish: Deed = { do: "vanish", page: 0 };
+const stall: Deed = { do: "stall", worker: 0 };
+const wait = (ms: number): Deed => ({ do: "wait", ms });
+const loseBus = (which: "messages" | "commands", ms: number): Deed => ({
+  ...{ do: "lose bus", worker: 0, which, ms },
+});
 
 /** Deeds that begin with the one before them. */
 const PROMPT: ReadonlySet<Deed> = new Set([remove, endAll, signOut]);
@@ -37,7 +42,7 @@ export const SCOPES: readonly Scope<Plan>[] = [
     name: "a page that comes back to a process that is behind",
     plan: planOf(
       // The first page comes back to the process of the other one.
-      [open, openOther, stall(0), publish, losePage, losePage, publish],
+      [open, openOther, stall, publish, losePage, losePage, publish],
       { ...TWO_PAGES, workers: 2 },
     ),
   },
@@ -47,9 +52,9 @@ export const SCOPES: readonly Scope<Plan>[] = [
       [
         // It is refused three times. Its connection is back before it asks for the fourth time, and the
         // bus just before that.
-        ...[open, publish, losePage, { do: "lose bus", worker: 0, which: "messages", ms: 21_558 }],
-        ...[{ do: "wait", ms: 17_944 }, { ...losePage, when: "joining" }, publish, publish],
-      ] as Deed[],
+        ...[open, publish, losePage, loseBus("messages", 21_558), wait(17_944)],
+        ...[{ ...losePage, when: "joining" } as const, publish, publish],
+      ],
       { seed: 2, bus: { onCut: "resend", lines: 2 } },
     ),
   },
@@ -77,25 +82,16 @@ export const SCOPES: readonly Scope<Plan>[] = [
   { name: "two people", plan: planOf([open, openOther, publish], { ...TWO_PAGES, setUp: 1 }) },
   {
     name: "somebody comes, and nobody can be told of it",
-    plan: planOf(
-      [
-        ...[open, openOther, { do: "lose bus", worker: 0, which: "commands", ms: 5_000 }],
-        publish,
-      ] as Deed[],
-      { ...TWO_PAGES, workers: 2, bus: { onCut: "reject", lines: 2 } },
-    ),
+    plan: planOf([open, openOther, loseBus("commands", 5_000), publish], {
+      ...TWO_PAGES,
+      workers: 2,
+      bus: { onCut: "reject", lines: 2 },
+    }),
   },
   {
     name: "somebody goes while a process hears nothing",
     plan: planOf(
-      [
-        ...[open, openOther, { do: "wait", ms: 1_000 }, publish],
-        ...[
-          { do: "lose bus", worker: 0, which: "messages", ms: 5_000 },
-          { do: "vanish", page: 0 },
-        ],
-        publish,
-      ] as Deed[],
+      [open, openOther, wait(1_000), publish, loseBus("messages", 5_000), vanish, publish],
       { ...TWO_PAGES, workers: 2, bus: { onCut: "resend", lines: 2 } },
     ),
   },
