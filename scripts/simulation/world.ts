@@ -65,7 +65,7 @@ export interface Decisions {
   part(): number;
 }
 
-export function randomDecisions(random: () => number): Decisions {
+function randomDecisions(random: () => number): Decisions {
   const oneOf = (count: number): number => Math.floor(random() * count);
   return { oneOf, next: oneOf, chance: (probability) => random() < probability, part: random };
 }
