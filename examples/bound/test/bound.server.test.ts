@@ -29,7 +29,7 @@ beforeAll(async () => {
   env = {
     ...process.env,
     PORT: `${port}`,
-    // Longer than the thief takes to start, however busy the machine is.
+    // Long enough for the thief to start on a busy machine.
     LIFETIME: "8000",
     KEY: join(files.path, "key.pem"),
     CERT: join(files.path, "cert.pem"),

@@ -14,7 +14,10 @@ export interface LoadedRow {
 }
 
 export interface LimitedRow {
-  /** `full`: the owner has as many sessions as are allowed. */
+  /**
+   * `full`: the owner has as many sessions as are allowed. `taken`: the session is to be renewed to the
+   * key that it has.
+   */
   readonly status: CommitResult["status"] | "full" | "taken";
   /** The sessions that were ended for a sign-in, as JSON. */
   readonly ended?: string | null;

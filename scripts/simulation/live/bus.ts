@@ -198,9 +198,11 @@ export function linkedBus(
     },
     stall: (ms) => messages.stall(ms),
     cut(which, isUnaware, ms) {
-      const all = { messages, commands };
-      const cut = which === "all" || which === "one" ? Object.values(all) : [all[which]];
-      for (const line of which === "one" ? [world.pick(cut)] : cut) line.cut(isUnaware, ms);
+      const named = { messages, commands };
+      const all = Object.values(named);
+      const one = () =>
+        which === "messages" || which === "commands" ? named[which] : world.pick(all);
+      for (const line of which === "all" ? all : [one()]) line.cut(isUnaware, ms);
     },
   };
 }

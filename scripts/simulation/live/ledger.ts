@@ -171,9 +171,9 @@ export class Ledger {
     const { session, endReason } =
       this.attached.find((it) => it.listener.id === id)?.listener ?? {};
     if (session === undefined) return;
-    // A listener that had ended before, for another reason, is as a client that has gone: what it sent is
-    // carried out.
-    if (endReason !== undefined && endReason !== "terminated") return;
+    // A page that had left, or was asked to come back with a new id, is as a client that has gone: what it
+    // sent before is carried out.
+    if (endReason === "left" || endReason === "renewed") return;
     if (this.endedSessions.get(session)?.apps.has(app)) {
       this.violated("C2", `"${text}" is handled for a session that ${app} knows to have ended`);
     }
